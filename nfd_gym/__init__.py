@@ -1,0 +1,22 @@
+"""nfd_gym: a learned world you can gym.make. Importing it registers the environment ids, nothing else."""
+
+import gymnasium
+
+__version__ = "0.1.0"
+
+NFD_ENV = "nfd_gym.envs.nfd_env:NFDEnv"
+NFD_VECTOR_ENV = "nfd_gym.envs.vector_env:NFDVectorEnv"
+LUANTI_ENV = "nfd_gym.worlds.luanti.env:LuantiEnv"
+
+# Entry points are strings so that the import stays light and every spec survives EnvSpec.to_json().
+gymnasium.register(
+    id="NFD-Minecraft-v0",
+    entry_point=NFD_ENV,
+    vector_entry_point=NFD_VECTOR_ENV,
+    max_episode_steps=1000,
+    kwargs={"world": "minecraft-tiny"},
+)
+gymnasium.register(
+    id="NFD-v0", entry_point=NFD_ENV, vector_entry_point=NFD_VECTOR_ENV, max_episode_steps=1000
+)
+gymnasium.register(id="Luanti-v0", entry_point=LUANTI_ENV, max_episode_steps=1000)

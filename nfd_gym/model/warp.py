@@ -1,0 +1,60 @@
+"""What the last frame looks like after the commanded camera rotation.
+
+A pure rotation moves the picture by a homography whatever the depth, so turning is right before
+any training. Axes of the camera: x right, y down, z forward; pitch grows downwards, yaw to the right.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def focal_length(height: int, fov_y: float) -> float:
+    """Focal length in pixels of a picture `height` pixels high with vertical field of view in degrees."""
+    return height / 2 / math.tan(math.radians(fov_y) / 2)
+
+
+def rotation(dpitch: Tensor, dyaw: Tensor, pitch: Tensor) -> Tensor:
+    """(B,3,3) matrices from new camera rays to old ones: Rp(pitch)^-1 Ry(dyaw) Rp(pitch + dpitch)."""
+    return _pitch(pitch).transpose(1, 2) @ _yaw(dyaw) @ _pitch(pitch + dpitch)
+
+
+def warp(
+    pixels: Tensor, dpitch: Tensor, dyaw: Tensor, pitch: Tensor, fov_y: float, mode: str = "bicubic"
+) -> Tensor:
+    """Resample (B,3,H,W) as seen after turning by (dpitch, dyaw) degrees from view angle `pitch`.
+
+    What lies outside the old picture repeats its border. Bicubic, because a rollout resamples its
+    own pictures many times and bilinear blur adds up.
+    """
+    height, width = pixels.shape[-2:]
+    focal = focal_length(height, fov_y)
+    y = (torch.arange(height, device=pixels.device, dtype=torch.float32) + 0.5 - height / 2) / focal
+    x = (torch.arange(width, device=pixels.device, dtype=torch.float32) + 0.5 - width / 2) / focal
+    rays = torch.stack(
+        [x.expand(height, width), y[:, None].expand(height, width), torch.ones(height, width, device=x.device)],
+        dim=-1,
+    )
+    old = torch.einsum("bij,hwj->bhwi", rotation(dpitch, dyaw, pitch), rays)
+    depth = old[..., 2:].clamp_min(1e-3)  # behind the camera only beyond +-90 degrees a tick
+    scale = torch.tensor([2 * focal / width, 2 * focal / height], device=pixels.device)
+    grid = old[..., :2] / depth * scale
+    out = F.grid_sample(pixels, grid, mode=mode, padding_mode="border", align_corners=False)
+    return out.clamp(-1.0, 1.0)  # bicubic overshoots at edges
+
+
+def _pitch(degrees: Tensor) -> Tensor:
+    c, s, o, i = _trig(degrees)
+    return torch.stack([i, o, o, o, c, s, o, -s, c], dim=-1).view(-1, 3, 3)
+
+
+def _yaw(degrees: Tensor) -> Tensor:
+    c, s, o, i = _trig(degrees)
+    return torch.stack([c, o, s, o, i, o, -s, o, c], dim=-1).view(-1, 3, 3)
+
+
+def _trig(degrees: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    radians = degrees.float() * (math.pi / 180)
+    return radians.cos(), radians.sin(), torch.zeros_like(radians), torch.ones_like(radians)

@@ -1,0 +1,5 @@
+"""Play a world: in a window, in a browser, or without any display.
+
+`python -m nfd_gym.play` is the way in. `game.py` is the world being played and knows no display;
+`loop.py` ticks it at 20 Hz; `viewer.py` (pygame), `web.py` (aiohttp) and `headless.py` show it.
+"""

@@ -1,0 +1,235 @@
+"""The one training loop. A stage says what its loss is; the loop does the rest: steps, accumulation,
+averaging, logs, checkpoints, resuming. To resume, give the same command again.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nfd_gym.data.loader import Batch, Loader
+from nfd_gym.data.progress import Progress
+from nfd_gym.train import checkpoint, distributed
+from nfd_gym.train.optim import EMA, gradient_norm, is_finite, make_optimisers, schedule, set_lr
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    minutes: float = 0.0  # budget of wall-clock time over all resumes; 0: count steps
+    steps: int = 0  # budget of steps; one of the two must be set
+    lr: float = 1e-3
+    muon: bool = True
+    warmup: int = 50
+    cooldown: float = 0.3  # share of the budget over which the learning rate falls to nothing
+    clip: float = 1.0
+    ema: float = 0.995
+    accumulate: int = 1
+    save_minutes: float = 3.0
+    log_every: int = 20
+    sample_minutes: float = 15.0  # how often a strip of decoded pictures goes to TensorBoard
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.minutes > 0) == (self.steps > 0):
+            raise ValueError("give a budget: either loop.minutes (--minutes) or loop.steps (--steps), not both")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where the run is: everything a loss may depend on besides its batch."""
+
+    step: int
+    progress: float  # share of the budget that is spent, 0..1
+    random: torch.Generator  # seeded from (seed, rank, step, micro), so a resumed run draws the same
+    ema: dict[str, Tensor]
+
+
+class Stage(Protocol):
+    """What a training stage must say; tokenizer_step.py is the smallest example."""
+
+    name: str
+    model: nn.Module
+
+    def loss(self, batch: Batch, moment: Moment) -> tuple[Tensor, dict[str, float]]: ...
+
+    def picture(self, batch: Batch) -> Tensor | None:
+        """uint8 (H,W,3) to look at, made with the averaged weights; None if there is nothing to see."""
+
+
+def train(
+    stage: Stage, loader_at: Callable[[int, distributed.Team], Loader], run: Path, config: LoopConfig, device: str
+) -> dict[str, float]:
+    """Train until the budget is spent; returns the last averaged log line. Side effect: files in `run`."""
+    team = distributed.join()
+    run.mkdir(parents=True, exist_ok=True)
+    model = stage.model.to(device)
+    optimisers = make_optimisers(model, config.lr, config.muon)
+    ema = EMA(model, config.ema)
+    step, spent = _resume(run, model, optimisers, ema)
+    board = _board(run) if team.leads else None
+    log = (run / "log.jsonl").open("a") if team.leads else None
+    bar = Progress(stage.name, total=1000, unit="permille") if team.leads else None
+    loader = loader_at(step * config.accumulate, team)
+    batches = iter(loader)
+    window: list[dict[str, float]] = []
+    last: dict[str, float] = {}
+    batch = None
+    started = saved = pictured = time.monotonic()
+    frames = 0
+    try:
+        while True:
+            now = time.monotonic()
+            progress = step / config.steps if config.steps else (spent + now - started) / (60 * config.minutes)
+            if distributed.agree(progress >= 1.0, team):
+                break
+            set_lr(optimisers, schedule(progress, step, config.warmup, config.cooldown))
+            logs: dict[str, float] = {}
+            for micro in range(config.accumulate):
+                batch = next(batches)
+                frames += batch.frames.shape[0] * batch.frames.shape[1]
+                random = _generator(config.seed, team.rank, step, micro, device)
+                value, more = stage.loss(batch, Moment(step, progress, random, ema.weights))
+                (value / config.accumulate).backward()
+                for key, number in {"loss": float(value), **more}.items():
+                    logs[key] = logs.get(key, 0.0) + number / config.accumulate
+            distributed.average_gradients(model, team)
+            logs["gradient"] = gradient_norm(model, config.clip)
+            if is_finite(logs["gradient"]):
+                for optimiser in optimisers:
+                    optimiser.step()
+                ema.update(model, step)
+            for optimiser in optimisers:
+                optimiser.zero_grad(set_to_none=True)
+            logs["loss"] = distributed.mean(logs["loss"], team)
+            window.append(logs)
+            step += 1
+            now = time.monotonic()
+            if team.leads and step % config.log_every == 0:
+                last = _mean(window) | {"step": step, "minutes": (spent + now - started) / 60}
+                last["frames_per_s"] = frames / (now - started)
+                window = []
+                _write(log, board, last)
+                if bar:
+                    bar.update(int(1000 * progress), f"loss {last['loss']:.4f} {last['frames_per_s']:.0f} frames/s")
+            if team.leads and now - saved > 60 * config.save_minutes:
+                saved = now
+                _save(run, model, optimisers, ema, step, spent + now - started)
+            if board and now - pictured > 60 * config.sample_minutes:
+                pictured = now
+                _show(board, stage, model, ema, batch, step)
+    finally:
+        if team.leads:
+            _save(run, model, optimisers, ema, step, spent + time.monotonic() - started)
+            if window:
+                last = _mean(window) | {"step": step}
+            if log:
+                log.close()
+            if bar:
+                bar.close()
+        loader.close()
+        distributed.leave(team)
+    return last
+
+
+def weights(run: Path, average: bool = True) -> dict[str, Tensor]:
+    """The (averaged) weights of a run's checkpoint."""
+    tensors, _ = checkpoint.load(_file(run))
+    return checkpoint.select(tensors, "ema" if average else "model")
+
+
+def _file(run: Path) -> Path:
+    return run / "checkpoint.safetensors"
+
+
+def _generator(seed: int, rank: int, step: int, micro: int, device: str) -> torch.Generator:
+    mixed = hash((seed, rank, step, micro)) & 0x7FFFFFFFFFFFFFFF  # ints hash alike in every process
+    return torch.Generator(device).manual_seed(mixed)
+
+
+def _save(
+    run: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer], ema: EMA, step: int, spent: float
+) -> None:
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"ema.{k}": v for k, v in ema.weights.items()}
+    groups: list[Any] = []
+    for index, optimiser in enumerate(optimisers):
+        packed, settings = checkpoint.pack_optimiser(optimiser, f"optimiser{index}")
+        tensors |= packed
+        groups.append(settings)
+    checkpoint.save(_file(run), tensors, {"step": step, "spent": spent, "groups": groups})
+
+
+def _resume(
+    run: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer], ema: EMA
+) -> tuple[int, float]:
+    if not _file(run).exists():
+        return 0, 0.0
+    tensors, meta = checkpoint.load(_file(run))
+    model.load_state_dict(checkpoint.select(tensors, "model"))
+    ema.load(checkpoint.select(tensors, "ema"))
+    for index, optimiser in enumerate(optimisers):
+        checkpoint.unpack_optimiser(optimiser, tensors, meta["groups"][index], f"optimiser{index}")
+    return int(meta["step"]), float(meta["spent"])
+
+
+def _mean(window: list[dict[str, float]]) -> dict[str, float]:
+    keys = sorted({key for logs in window for key in logs})
+    return {key: sum(v) / len(v) for key in keys if (v := [logs[key] for logs in window if key in logs])}
+
+
+def _write(log: Any, board: Any, line: dict[str, float]) -> None:
+    log.write(json.dumps({key: round(value, 6) for key, value in line.items()}) + "\n")
+    log.flush()
+    if board:
+        for key, value in line.items():
+            board.add_scalar(key, value, int(line["step"]))
+
+
+def _board(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # TensorBoard is an extra; the numbers are in log.jsonl all the same
+        print("note: no TensorBoard (pip install tensorboard); logs go to log.jsonl only", file=sys.stderr)
+        return None
+    return SummaryWriter(str(run / "tensorboard"))
+
+
+@torch.no_grad()
+def _show(board: Any, stage: Stage, model: nn.Module, ema: EMA, batch: Batch | None, step: int) -> None:
+    if batch is None:
+        return
+    kept = {key: value.clone() for key, value in model.state_dict().items()}
+    model.load_state_dict(ema.weights)
+    picture = stage.picture(batch)
+    model.load_state_dict(kept)
+    if picture is not None:
+        board.add_image("rollout", picture.cpu().numpy(), step, dataformats="HWC")
+
+
+def describe(run: Path, settings: dict[str, Any]) -> None:
+    """Write the resolved settings of a run beside its checkpoint; refuse to resume under other ones."""
+    path = run / "settings.json"
+    text = json.dumps(settings, indent=1, sort_keys=True)
+    if path.exists():
+        old = json.loads(path.read_text())
+        for budget in (old, fresh := json.loads(text)):
+            budget["loop"] = {k: v for k, v in budget.get("loop", {}).items() if k not in BUDGET}
+        if old != fresh:
+            changed = sorted(k for k in old.keys() | fresh.keys() if old.get(k) != fresh.get(k))
+            raise ValueError(f"{run} was started with other settings ({', '.join(changed)}); use a new --out or the old ones")
+    run.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+BUDGET = {"minutes", "steps", "save_minutes", "log_every", "sample_minutes"}  # may change on a resume
+
+
+def as_settings(**configs: Any) -> dict[str, Any]:
+    """Frozen dataclasses and plain values as one JSON-able dict."""
+    return {key: asdict(value) if hasattr(value, "__dataclass_fields__") else value for key, value in configs.items()}
