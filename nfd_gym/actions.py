@@ -74,5 +74,16 @@ class KeysAndMouse:
         degrees = scalar_to_camera(vector[..., PITCH:]).astype(np.float32)
         return degrees[..., 0], degrees[..., 1]
 
+    def noop(self) -> Any:
+        return np.zeros(self.width, np.float32)
+
+    def encode(self, action: Any) -> Vector:
+        return np.asarray(action, np.float32)
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "fov_y": None if self.camera is None else self.camera.fov_y}
+
+
+def codec_from_json(data: Mapping[str, Any]) -> Any:
+    fov_y = data.get("fov_y")
+    return KeysAndMouse(camera=None if fov_y is None else Camera(fov_y))

@@ -1,0 +1,130 @@
+"""Clip: recorded play, aligned. The convention of the project is said here and nowhere else.
+
+`actions[i]` is the action that PRODUCED `frames[i]`; `actions[0]` is the no-op.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nfd_gym.actions import ActionCodec
+
+Floats = NDArray[np.float32]
+Frames = NDArray[np.uint8]
+
+
+class DataError(ValueError):
+    """A recording that cannot be used; the message names the file, the row and what to do."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, seen in frame `frame` (the frame that the action produced)."""
+
+    frame: int
+    kind: str
+    name: str
+
+
+def shift(chosen: NDArray[Any], first: NDArray[Any]) -> NDArray[Any]:
+    """Rows "chosen on frame i" -> rows "that produced frame i": one step later, `first` in front."""
+    return np.concatenate([np.asarray(first, chosen.dtype)[None], chosen[:-1]])
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch of play: T frames and the T actions that produced them."""
+
+    frames: Frames  # (T, H, W, 3) RGB
+    actions: Floats  # (T, A)
+    rewards: Floats | None = None  # (T,), of the step that produced the frame
+    events: tuple[Event, ...] = ()
+    pitch: Floats | None = None  # (T,) view pitch of each frame in degrees, + looks down
+    name: str = "clip"
+    fps: float = 20.0
+    state: dict[str, NDArray[Any]] = field(default_factory=dict)  # per-frame logs, (T, ...)
+
+    def __post_init__(self) -> None:
+        frames, count = self.frames, len(self.frames)
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+            raise DataError(
+                f"{self.name}: frames must be uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}."
+            )
+        if self.actions.dtype != np.float32 or self.actions.ndim != 2:
+            raise DataError(
+                f"{self.name}: actions must be float32 (T, A), got {self.actions.dtype} "
+                f"{self.actions.shape}."
+            )
+        per_frame = {"actions": self.actions, "rewards": self.rewards, "pitch": self.pitch, **self.state}
+        for key, values in per_frame.items():
+            if values is not None and len(values) != count:
+                raise DataError(
+                    f"{self.name}: {count} frames but {len(values)} {key}; one row per frame is needed."
+                )
+        bad = np.flatnonzero(~np.isfinite(self.actions).all(axis=1))
+        if len(bad):
+            raise DataError(f"{self.name}:{bad[0]}: the action is not a finite number.")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @classmethod
+    def align(
+        cls,
+        frames: Frames,
+        chosen: Floats,
+        noop: Floats,
+        *,
+        rewards: Floats | None = None,
+        events: Iterable[Event] = (),
+        **rest: Any,
+    ) -> "Clip":
+        """A Clip from a recording whose row i is "the action chosen on frame i".
+
+        Action, reward and events of row i move to frame i + 1, whose picture they made. The last
+        row's result was never filmed and is dropped. `chosen` may have T or T - 1 rows.
+        """
+        count = len(frames)
+        if len(chosen) not in (count, count - 1):
+            raise DataError(
+                f"{rest.get('name', 'clip')}: {count} frames need {count} or {count - 1} chosen "
+                f"actions, got {len(chosen)}."
+            )
+        first = np.asarray(noop, np.float32)
+        actions = np.concatenate([first[None], np.asarray(chosen, np.float32)])[:count]
+        if rewards is not None:
+            rewards = np.concatenate([np.zeros(1, np.float32), np.asarray(rewards, np.float32)])[:count]
+        moved = (replace(event, frame=event.frame + 1) for event in events)
+        kept = tuple(event for event in moved if event.frame < count)
+        return cls(frames, actions, rewards=rewards, events=kept, **rest)
+
+
+class Source(Protocol):
+    """Recordings of one origin: a list of clips that can be read from any frame to any frame."""
+
+    codec: ActionCodec
+    fps: float
+    size: tuple[int, int]  # (H, W)
+    names: list[str]
+    lengths: list[int]
+
+    def read(self, index: int, start: int = 0, stop: int | None = None) -> Clip: ...
+
+
+def is_trunk(node: str) -> bool:
+    """Whether a node is a tree trunk: default:tree, default:pine_tree, oak_log ... but no leaves."""
+    return node.endswith(("tree", "_log"))
+
+
+def event_flags(events: Sequence[Event], count: int) -> dict[str, NDArray[np.bool_]]:
+    """Per-frame masks (count,) of the events that reward heads learn: dig, place, chop."""
+    flags = {kind: np.zeros(count, bool) for kind in ("dig", "place", "chop")}
+    for event in events:
+        if event.kind in ("dig", "place"):
+            flags[event.kind][event.frame] = True
+        if event.kind == "dig" and is_trunk(event.name):
+            flags["chop"][event.frame] = True
+    return flags

@@ -1,0 +1,51 @@
+"""index.json: what a folder of clips holds. Optional in VPT recordings, always there in ours."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nfd_gym.data.clip import DataError
+
+WRITER = "nfd_gym"
+
+
+@dataclass(frozen=True)
+class Index:
+    """Clips of one folder: name -> number of frames (0: not counted yet)."""
+
+    clips: dict[str, int]
+    fps: float = 0.0
+    codec: dict[str, Any] | None = None
+    ours: bool = False  # written by ClipWriter
+    about: dict[str, dict[str, Any]] | None = None  # whatever else the index says about each clip
+
+
+def read_index(folder: Path) -> Index:
+    """The index of a folder, or a listing of its pairs when it has none."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give the folder that holds the mp4 files.")
+    path = folder / "index.json"
+    if not path.exists():
+        pairs = sorted(video.stem for video in folder.glob("*.mp4"))
+        return Index({name: 0 for name in pairs if (folder / f"{name}.jsonl").exists()})
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        entries = data["clips"]
+        clips = {str(entry["name"]): int(entry["frames"]) for entry in entries}
+        fps = float(data.get("fps") or 0)
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{path}: not an index of clips ({type(error).__name__}: {error}); delete it and the folder "
+            "is listed instead."
+        ) from error
+    for name in clips:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataError(f"{path}: the clip {name!r} points outside its folder; refused.")
+    return Index(
+        clips,
+        fps=fps,
+        codec=data.get("codec"),
+        ours=data.get("writer") == WRITER,
+        about={str(entry["name"]): entry for entry in entries},
+    )

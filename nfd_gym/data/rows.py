@@ -1,0 +1,183 @@
+"""Rows of a recording: jsonl, one object per frame, parsed into compact arrays."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nfd_gym.actions import DEGREES_PER_PIXEL, KEY_INDEX, KEYS, PITCH, YAW, camera_to_scalar
+from nfd_gym.data.clip import DataError, Event, Floats
+
+KEYBOARD = {
+    "w": "forward", "a": "left", "s": "back", "d": "right", "space": "jump", "left.shift": "sneak",
+    "left.control": "sprint", "e": "inventory", "q": "drop", "f": "swapHands", "escape": "ESC",
+    **{str(number): f"hotbar.{number}" for number in range(1, 10)},
+}  # fmt: skip
+KEY_COLUMN = {f"key.keyboard.{key}": KEY_INDEX[name] for key, name in KEYBOARD.items()}
+BUTTON_COLUMN = {0: KEY_INDEX["attack"], 1: KEY_INDEX["use"], 2: KEY_INDEX["pickItem"]}
+HOTBAR = KEY_INDEX["hotbar.1"]
+LOGGED = ("yaw", "xpos", "ypos", "zpos", "on_ground", "light")  # kept per frame where present
+LARGEST_TURN = 180.0  # degrees per tick; more is a glitch of the recorder
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One recording's rows as arrays; row i is the state of frame i and the action chosen on it."""
+
+    chosen: Floats  # (R, A)
+    events: tuple[Event, ...]  # frame = the row, not yet shifted
+    rewards: Floats | None
+    pitch: Floats | None
+    state: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row number from 0, object) for every line; a bad line is one sentence with its row."""
+
+    def refuse(word: str) -> float:
+        raise ValueError(f"{word} is not a number")
+
+    try:
+        with path.open("rb") as file:
+            for row, line in enumerate(file):
+                if not line.strip():
+                    continue
+                try:
+                    data = json.loads(line.decode("utf-8"), parse_constant=refuse)
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"{path}:{row}: not UTF-8 text; the file is damaged, copy or record it again."
+                    ) from error
+                except ValueError as error:
+                    raise DataError(
+                        f"{path}:{row}: not a JSON object ({error}); remove or record this clip again."
+                    ) from error
+                if not isinstance(data, dict):
+                    raise DataError(f"{path}:{row}: a JSON object was expected, got {line[:40]!r}.")
+                yield row, data
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
+
+
+def parse_vpt_rows(path: Path, *, stuck_attack: bool = True) -> Rows:
+    """VPT contractor rows as KeysAndMouse vectors.
+
+    The camera stays float32 (VPT's own loader truncates it to whole degrees). With `stuck_attack`, an
+    attack button that is already down in row 0 is ignored until it is pressed anew: VPT's recorder
+    starts while the button that started the recording is still held.
+    """
+    objects = [data for _, data in read_objects(path)]
+    chosen = np.zeros((len(objects), len(KEYS) + 2), np.float32)
+    camera = np.zeros((len(objects), 2))
+    hotbar = np.full(len(objects), -1)
+    pitch = np.full(len(objects), np.nan, np.float32)
+    state = {name: np.full(len(objects), np.nan) for name in LOGGED}
+    gui = np.zeros(len(objects), bool)
+    stuck = False
+    for row, data in enumerate(objects):
+        mouse, keyboard = data.get("mouse") or {}, data.get("keyboard") or {}
+        try:
+            fresh = mouse.get("newButtons") or []
+            if row == 0:
+                stuck = stuck_attack and fresh == [0]
+            elif 0 in fresh:
+                stuck = False
+            for button in mouse.get("buttons") or []:
+                if button in BUTTON_COLUMN and not (button == 0 and stuck):
+                    chosen[row, BUTTON_COLUMN[button]] = 1
+            for key in keyboard.get("keys") or []:
+                if key in KEY_COLUMN:
+                    chosen[row, KEY_COLUMN[key]] = 1
+            camera[row] = float(mouse.get("dy") or 0), float(mouse.get("dx") or 0)
+            hotbar[row] = -1 if data.get("hotbar") is None else int(data["hotbar"])
+            gui[row] = bool(data.get("isGuiOpen"))
+            pitch[row] = _number(data.get("pitch"))
+            for name in LOGGED:
+                state[name][row] = _number(data.get(name))
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(
+                f"{path}:{row}: a field has the wrong type ({error}); remove or record this clip again."
+            ) from error
+    camera *= DEGREES_PER_PIXEL
+    huge = np.flatnonzero(~(np.abs(camera) <= LARGEST_TURN).all(axis=1))
+    if len(huge):
+        row = int(huge[0])
+        raise DataError(
+            f"{path}:{row}: the camera turns {camera[row].tolist()} degrees in one tick, more than "
+            f"{LARGEST_TURN:.0f}; a recorder's glitch, cut or remove this clip."
+        )
+    camera[gui] = 0  # in a menu the mouse moves a cursor, the view stands still
+    chosen[:, [PITCH, YAW]] = camera_to_scalar(camera)
+    _scrolled_hotbar(chosen, hotbar)
+    state = {name: values for name, values in state.items() if not np.isnan(values).all()}
+    state["gui"] = gui
+    return Rows(
+        chosen=chosen,
+        events=tuple(_events(objects)),
+        rewards=_rewards(objects),
+        pitch=None if np.isnan(pitch).any() else pitch,
+        state=state,
+    )
+
+
+def parse_action_rows(path: Path, width: int) -> Rows:
+    """Rows of a store with another codec: {"action": [A numbers], "reward": r, "events": [...]}."""
+    objects = [data for _, data in read_objects(path)]
+    chosen = np.zeros((len(objects), width), np.float32)
+    for row, data in enumerate(objects):
+        vector = data.get("action")
+        if not isinstance(vector, list) or len(vector) != width:
+            raise DataError(f"{path}:{row}: needs \"action\" with {width} numbers, got {vector!r}.")
+        try:
+            chosen[row] = vector
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}:{row}: the action {vector!r} holds no numbers.") from error
+    return Rows(chosen, tuple(_events(objects)), _rewards(objects), None, {})
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _scrolled_hotbar(chosen: Floats, hotbar: NDArray[np.int_]) -> None:
+    """Side effect: marks hotbar.N in rows after which the slot changed without a key (mouse wheel)."""
+    pressed = chosen[:, HOTBAR : HOTBAR + 9].any(axis=1)
+    for row in np.flatnonzero((hotbar[1:] != hotbar[:-1]) & (hotbar[1:] >= 0) & (hotbar[:-1] >= 0)):
+        slot = hotbar[row + 1]
+        if slot < 9 and not pressed[max(0, row - 1) : row + 2].any():
+            chosen[row, HOTBAR + slot] = 1
+
+
+def _rewards(objects: list[dict[str, Any]]) -> Floats | None:
+    if not any("reward" in data for data in objects):
+        return None
+    return np.array([data.get("reward") or 0.0 for data in objects], np.float32)
+
+
+def _events(objects: list[dict[str, Any]]) -> Iterator[Event]:
+    """Events as logged; in recordings without them, from the counters in `stats` (VPT)."""
+    if any("events" in data for data in objects):
+        for row, data in enumerate(objects):
+            for event in data.get("events") or []:
+                yield Event(row, str(event.get("type")), str(event.get("node", event.get("name", ""))))
+        return
+    kinds = {"mine_block": "dig", "use_item": "place"}
+    before: dict[str, Any] = {}
+    for row, data in enumerate(objects):
+        stats = data.get("stats")
+        if not stats:
+            continue
+        # Row i's counters are those before its action, so a change was made by row i - 1.
+        for name in stats.keys() if row and before else ():
+            group, _, item = str(name).removeprefix("minecraft.").partition(":")
+            if group in kinds and stats[name] != before.get(name, 0):
+                yield Event(row - 1, kinds[group], item)
+        before = {**before, **stats}
