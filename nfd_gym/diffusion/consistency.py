@@ -99,9 +99,9 @@ def discrete_loss(
 # --- continuous: directional derivatives -------------------------------------------------------
 
 
-def jvp(function: Denoise, primals: tuple[Tensor, Tensor], tangents: tuple[Tensor, Tensor]) -> (
-    tuple[Tensor, Tensor]
-):
+def jvp(
+    function: Denoise, primals: tuple[Tensor, Tensor], tangents: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
     """Value and derivative along `tangents`, in fp32 whatever autocast says, without a graph.
 
     Half precision is useless here: the best relative error of a bf16 tangent was 10 % and more
@@ -279,7 +279,7 @@ def trig_loss(
 def logit_normal(normal: Tensor, mean: float, std: float, lowest: float = 0.02) -> Tensor:
     """Flow-matching noise levels from standard normals; Causal-rCM uses (-0.8, 1.6).
 
-    Kept off 0 and 1 - 1e-3, where the velocity's divisor or its teacher is ill-conditioned.
+    Kept off 0, where a velocity is a difference of nearly equal frames divided by sigma.
     """
     return torch.sigmoid(mean + std * normal).clamp(lowest, 1.0)
 
