@@ -54,6 +54,8 @@ class Tokenizer(nn.Module):
         self.patch_out = nn.Linear(c, 3 * patch * patch)
         self.encoder = EncoderNet(config)
         self.decoder = DecoderNet(config)
+        for parameter in (*self.patch_in.parameters(), *self.patch_out.parameters()):
+            parameter.lr_scale = 0.1  # type: ignore[attr-defined]  # already good: only drifts
         self.register_buffer("mean", torch.zeros(c))
         self.register_buffer("std", torch.ones(c))
 

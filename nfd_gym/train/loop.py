@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from nfd_gym.data.loader import Batch, Loader
-from nfd_gym.data.progress import Progress
 from nfd_gym.train import checkpoint, distributed
 from nfd_gym.train.optim import EMA, gradient_norm, is_finite, make_optimisers, schedule, set_lr
 
@@ -74,7 +73,6 @@ def train(
     step, spent = _resume(run, model, optimisers, ema)
     board = _board(run) if team.leads else None
     log = (run / "log.jsonl").open("a") if team.leads else None
-    bar = Progress(stage.name, total=1000, unit="permille") if team.leads else None
     loader = loader_at(step * config.accumulate, team)
     batches = iter(loader)
     window: list[dict[str, float]] = []
@@ -96,7 +94,7 @@ def train(
                 random = _generator(config.seed, team.rank, step, micro, device)
                 value, more = stage.loss(batch, Moment(step, progress, random, ema.weights))
                 (value / config.accumulate).backward()
-                for key, number in {"loss": float(value), **more}.items():
+                for key, number in {"loss": value.item(), **more}.items():
                     logs[key] = logs.get(key, 0.0) + number / config.accumulate
             distributed.average_gradients(model, team)
             logs["gradient"] = gradient_norm(model, config.clip)
@@ -115,8 +113,7 @@ def train(
                 last["frames_per_s"] = frames / (now - started)
                 window = []
                 _write(log, board, last)
-                if bar:
-                    bar.update(int(1000 * progress), f"loss {last['loss']:.4f} {last['frames_per_s']:.0f} frames/s")
+                _tell(stage.name, progress, last)
             if team.leads and now - saved > 60 * config.save_minutes:
                 saved = now
                 _save(run, model, optimisers, ema, step, spent + now - started)
@@ -130,9 +127,7 @@ def train(
                 last = _mean(window) | {"step": step}
             if log:
                 log.close()
-            if bar:
-                bar.close()
-        loader.close()
+        batches.close()
         distributed.leave(team)
     return last
 
@@ -210,6 +205,14 @@ def _show(board: Any, stage: Stage, model: nn.Module, ema: EMA, batch: Batch | N
     model.load_state_dict(kept)
     if picture is not None:
         board.add_image("rollout", picture.cpu().numpy(), step, dataformats="HWC")
+
+
+def _tell(name: str, progress: float, line: dict[str, float]) -> None:
+    """One line that overwrites itself; silent when nobody watches."""
+    if sys.stderr.isatty():
+        left = line["minutes"] * (1 - progress) / max(progress, 1e-6)
+        text = f"{name} {progress:6.1%} step {line['step']:.0f} loss {line['loss']:.4f}"
+        print(f"\r{text} {line['frames_per_s']:.0f} frames/s, {left:.1f} min left ", end="", file=sys.stderr)
 
 
 def describe(run: Path, settings: dict[str, Any]) -> None:

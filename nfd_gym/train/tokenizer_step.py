@@ -37,7 +37,7 @@ class TokenizerStage:
         total = l1 + self.config.ssim * structure + self.config.gradient * edges
         mse = (picture.detach().clamp(-1, 1) - pixels).square().mean((1, 2, 3))
         psnr = (10 * torch.log10(4.0 / mse.clamp_min(1e-10))).mean()
-        return total, {"l1": float(l1), "psnr": float(psnr), "std": float(latents.detach().std())}
+        return total, {"l1": l1.item(), "psnr": psnr.item(), "std": latents.detach().std().item()}
 
     def picture(self, batch: Batch) -> Tensor:
         pixels = to_float(torch.from_numpy(batch.frames[:1, :4]).to(self.device).flatten(0, 1))
