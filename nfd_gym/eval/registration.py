@@ -21,8 +21,8 @@ def phase_correlation(before: Array, after: Array, softness: float = 0.25) -> Ar
     """Correlation surface of two equally large images (H, W): its peak is the shift
     before -> after, zero shift at [0, 0], negative shifts wrap around.
 
-    softness: width of the Gaussian low pass as a share of the sampling rate. Whitening gives every frequency
-    the same vote, and the highest are mostly compression noise.
+    softness: width of a Gaussian low pass as a share of the sampling rate. Whitening gives every
+    frequency the same vote, and the highest are mostly compression noise.
     """
     if before.shape != after.shape:
         raise ValueError(f"phase_correlation needs equal shapes, got {before.shape}, {after.shape}")
@@ -37,7 +37,8 @@ def phase_correlation(before: Array, after: Array, softness: float = 0.25) -> Ar
 
 
 def peak(surface: Array, most: tuple[int, int]) -> tuple[float, float, float]:
-    """(row shift, column shift, height over the median) of the largest value within `most` samples."""
+    """(row shift, column shift, height in standard deviations) of the largest value within `most`
+    samples of no shift, refined to a fraction of a sample."""
     rows = np.arange(-most[0], most[0] + 1)
     columns = np.arange(-most[1], most[1] + 1)
     near = surface[np.ix_(rows % surface.shape[0], columns % surface.shape[1])]
@@ -98,12 +99,13 @@ PITCH_WINDOWS = (Window(-40, -5, -33, 33), Window(5, 40, -33, 5))
 
 
 @lru_cache(maxsize=256)
-def yaw_map(window: Window, height: int, width: int, fov_y: float, pitch: float) -> tuple[Array, Array]:
+def yaw_map(
+    window: Window, height: int, width: int, fov_y: float, pitch: float
+) -> tuple[Array, Array]:
     """Pixel coordinates of a grid of world azimuth x elevation for a view pitched by `pitch`.
     Angles count from the view's centre; yaw shifts the azimuth and nothing else."""
     focal = focal_length(height, fov_y)
     azimuth, below = (np.radians(a) for a in window.grid())
-    # Scale azimuth so that the window keeps its width on the screen when the view is steep.
     steep = np.radians(pitch)
     down = below + steep
     ray = np.stack(
@@ -159,7 +161,7 @@ def _rotation(
     fov_y: float,
     most: float,
 ) -> float:
-    """Weighted mean of what the windows say, the clearer peak counting more."""
+    """The vote of the window with the clearer peak: one of them may look at empty sky."""
     pictures = [luma(frame) for frame in (before, after)]
     height, width = pictures[0].shape
     reach, side = int(most / STEP), int(3 / STEP)
