@@ -1,4 +1,4 @@
-"""nfd_gym: a learned world you can gym.make. Importing it registers the environment ids, nothing else."""
+"""nfd_gym: a learned world you can gym.make. Importing it registers the environment ids."""
 
 import gymnasium
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m nfd_gym COMMAND ...`. Only a dispatcher; each command lives with its subject."""
+"""The command line `python -m nfd_gym COMMAND ...`: a dispatcher, nothing more."""
 
 import argparse
 import importlib
@@ -9,7 +9,10 @@ from types import ModuleType
 # command -> (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
     "record": ("nfd_gym.data.cli_record", "record a Gymnasium environment into a folder of clips"),
-    "import": ("nfd_gym.data.cli_import", "convert recordings (VPT, npz, Minari, LeRobot) to clips"),
+    "import": (
+        "nfd_gym.data.cli_import",
+        "bring recordings (VPT npz Minari LeRobot) into a store",
+    ),
     "check": ("nfd_gym.data.cli_check", "validate recordings and print their statistics"),
     "train": ("nfd_gym.train.cli", "train a tokenizer or a world model"),
     "distill": ("nfd_gym.train.distill_cli", "distil a world model to one or two steps"),

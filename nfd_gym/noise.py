@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 LARGEST = 2**64
 
 
-def noise(
-    seed: int, lane: int, frame: int, draw: int, shape: Sequence[int]
-) -> NDArray[np.float32]:
+def noise(seed: int, lane: int, frame: int, draw: int, shape: Sequence[int]) -> NDArray[np.float32]:
     """Standard normal float32 noise that depends on (seed, lane, frame, draw) and on nothing else.
 
     Philox is counter-based: a frame's noise needs no generator state, so rollback, batching and
@@ -19,7 +17,9 @@ def noise(
     """
     for name, value in (("seed", seed), ("lane", lane), ("frame", frame), ("draw", draw)):
         if not 0 <= value < LARGEST:
-            raise ValueError(f"noise {name} must be a whole number from 0 to 2**64 - 1, got {value}.")
+            raise ValueError(
+                f"noise {name} must be a whole number from 0 to 2**64 - 1, got {value}."
+            )
     # Explicit uint64: numpy would turn a list holding values over 2**63 into floats.
     key = np.array([seed, lane], dtype=np.uint64)
     counter = np.array([0, 0, draw, frame], dtype=np.uint64)

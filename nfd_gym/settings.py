@@ -72,7 +72,9 @@ def from_json(cls: type[S], data: Mapping[str, Any], where: str = "settings") ->
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            raise SettingsError(f"{where}: unknown key {key!r}; the nearest is {nearest(key, fields)!r}.")
+            raise SettingsError(
+                f"{where}: unknown key {key!r}; the nearest is {nearest(key, fields)!r}."
+            )
     values = {}
     for name, field in fields.items():
         if name in data:
@@ -89,11 +91,15 @@ def show(settings: Any) -> str:
 
 def _assign(settings: Any, keys: Sequence[str], text: str, path: str) -> Any:
     if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
-        raise SettingsError(f"--set {path}: {keys[0]!r} is inside a plain value, not a group of settings.")
+        raise SettingsError(
+            f"--set {path}: {keys[0]!r} is inside a plain value, not a group of settings."
+        )
     names = [field.name for field in dataclasses.fields(settings)]
     if keys[0] not in names:
         meant = ".".join([*path.split(".")[: -len(keys)], nearest(keys[0], names)])
-        raise SettingsError(f"--set {path}: there is no setting {keys[0]!r}; did you mean {meant!r}?")
+        raise SettingsError(
+            f"--set {path}: there is no setting {keys[0]!r}; did you mean {meant!r}?"
+        )
     if len(keys) > 1:
         value = _assign(getattr(settings, keys[0]), keys[1:], text, path)
     else:
@@ -125,7 +131,9 @@ def _parse(kind: Any, text: str, path: str) -> Any:
         kinds = inner[:1] * len(parts) if len(inner) == 2 and inner[1] is Ellipsis else inner
         if len(kinds) != len(parts):
             raise wrong
-        return tuple(_parse(part_kind, part, path) for part_kind, part in zip(kinds, parts, strict=True))
+        return tuple(
+            _parse(part_kind, part, path) for part_kind, part in zip(kinds, parts, strict=True)
+        )
     if kind is bool:
         if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
             raise wrong

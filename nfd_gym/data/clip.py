@@ -58,7 +58,12 @@ class Clip:
                 f"{self.name}: actions must be float32 (T, A), got {self.actions.dtype} "
                 f"{self.actions.shape}."
             )
-        per_frame = {"actions": self.actions, "rewards": self.rewards, "pitch": self.pitch, **self.state}
+        per_frame = {
+            "actions": self.actions,
+            "rewards": self.rewards,
+            "pitch": self.pitch,
+            **self.state,
+        }
         for key, values in per_frame.items():
             if values is not None and len(values) != count:
                 raise DataError(
@@ -96,7 +101,9 @@ class Clip:
         first = np.asarray(noop, np.float32)
         actions = np.concatenate([first[None], np.asarray(chosen, np.float32)])[:count]
         if rewards is not None:
-            rewards = np.concatenate([np.zeros(1, np.float32), np.asarray(rewards, np.float32)])[:count]
+            rewards = np.concatenate([np.zeros(1, np.float32), np.asarray(rewards, np.float32)])[
+                :count
+            ]
         moved = (replace(event, frame=event.frame + 1) for event in events)
         kept = tuple(event for event in moved if event.frame < count)
         return cls(frames, actions, rewards=rewards, events=kept, **rest)

@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nfd_gym.actions import DEGREES_PER_PIXEL, KEY_INDEX, KEYS, PITCH, YAW, camera_to_scalar
 from nfd_gym.data.clip import DataError, Event, Floats
+from nfd_gym.keyboard import (
+    DEGREES_PER_PIXEL,
+    KEY_INDEX,
+    KEYS,
+    LARGEST_TURN,
+    PITCH,
+    YAW,
+    camera_to_scalar,
+)
 
 KEYBOARD = {
     "w": "forward", "a": "left", "s": "back", "d": "right", "space": "jump", "left.shift": "sneak",
@@ -22,7 +30,6 @@ KEY_COLUMN = {f"key.keyboard.{key}": KEY_INDEX[name] for key, name in KEYBOARD.i
 BUTTON_COLUMN = {0: KEY_INDEX["attack"], 1: KEY_INDEX["use"], 2: KEY_INDEX["pickItem"]}
 HOTBAR = KEY_INDEX["hotbar.1"]
 LOGGED = ("yaw", "xpos", "ypos", "zpos", "on_ground", "light")  # kept per frame where present
-LARGEST_TURN = 180.0  # degrees per tick; more is a glitch of the recorder
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,7 @@ def parse_action_rows(path: Path, width: int) -> Rows:
     for row, data in enumerate(objects):
         vector = data.get("action")
         if not isinstance(vector, list) or len(vector) != width:
-            raise DataError(f"{path}:{row}: needs \"action\" with {width} numbers, got {vector!r}.")
+            raise DataError(f'{path}:{row}: needs "action" with {width} numbers, got {vector!r}.')
         try:
             chosen[row] = vector
         except (TypeError, ValueError) as error:
@@ -167,7 +174,9 @@ def _events(objects: list[dict[str, Any]]) -> Iterator[Event]:
     if any("events" in data for data in objects):
         for row, data in enumerate(objects):
             for event in data.get("events") or []:
-                yield Event(row, str(event.get("type")), str(event.get("node", event.get("name", ""))))
+                yield Event(
+                    row, str(event.get("type")), str(event.get("node", event.get("name", "")))
+                )
         return
     kinds = {"mine_block": "dig", "use_item": "place"}
     before: dict[str, Any] = {}

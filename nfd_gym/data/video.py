@@ -114,7 +114,9 @@ class VideoReader:
                 continue
             if picture.pts > wanted[done]:
                 return done
-            rgb = self.reformatter.reformat(picture, format="rgb24", src_colorspace=picture.colorspace)
+            rgb = self.reformatter.reformat(
+                picture, format="rgb24", src_colorspace=picture.colorspace
+            )
             plane = rgb.planes[0]
             rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)
             frames[done] = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)

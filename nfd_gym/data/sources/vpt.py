@@ -23,7 +23,9 @@ class VPTSource:
         self.path = Path(path)
         self.index = read_index(self.path)
         self.codec = (
-            codec_from_json(self.index.codec) if self.index.codec else KeysAndMouse(camera=Camera(72.0))
+            codec_from_json(self.index.codec)
+            if self.index.codec
+            else KeysAndMouse(camera=Camera(72.0))
         )
         self.names = list(self.index.clips)
         self._videos: dict[str, VideoIndex] = {}
