@@ -1,11 +1,14 @@
 """Adversarial terms of NFD+: hinge losses, two small critics, and the balance with the main loss.
 
 `FeatureCritic` is the paper's (LADD): trainable heads on features of the frozen teacher, which sees
-real and generated frames only after both were noised again. `PixelCritic` looks at decoded pictures
-beside the last real one: a mean prediction that is right on average but washed out is what it finds.
+real and generated frames only after both were noised again. `PixelCritic` looks at decoded
+pictures beside the last real one: a mean prediction, right on average but washed out, is what it
+finds.
 Both know the action, and real frames with somebody else's action are shown to them as fakes, so
 that being sharp is not enough: the picture has to answer to the key.
 """
+
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +30,7 @@ def hinge_generator(fake: Tensor) -> Tensor:
 
 
 def critic_accuracy(real: Tensor, fake: Tensor) -> float:
-    """Share of logits on the right side of 0; 0.55-0.85 is healthy, above 0.9 the critic has won."""
+    """Share of logits on the right side of 0; 0.55-0.85 is healthy, above 0.9 it has won."""
     right = (real > 0).float().mean() + (fake <= 0).float().mean()
     return float(right.detach()) / 2
 
@@ -42,7 +45,7 @@ def rolled_actions(actions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def balanced(prediction: Tensor, main: Tensor, adversarial: Tensor, share: float) -> Tensor:
-    """A loss whose gradient at `prediction` is main's plus `share` of its size of the adversarial's.
+    """A loss whose gradient at `prediction` is main's plus the adversarial's at `share` its size.
 
     A fixed weight would have to follow a main loss that falls by orders of magnitude in minutes.
     The adversarial graph is walked once, down to `prediction`, and ends there.
@@ -50,7 +53,8 @@ def balanced(prediction: Tensor, main: Tensor, adversarial: Tensor, share: float
     (main_pull,) = torch.autograd.grad(main, prediction, retain_graph=True)
     (pull,) = torch.autograd.grad(adversarial, prediction)
     scale = share * main_pull.norm() / pull.norm().clamp_min(1e-12)
-    return main + (prediction * (scale * pull).detach()).sum()
+    pushed: Tensor = (prediction * (scale * pull).detach()).sum()
+    return main + pushed
 
 
 class FeatureCritic(nn.Module):
@@ -64,7 +68,7 @@ class FeatureCritic(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """(heads, B, T, N)"""
         if len(features) != len(self.heads):
-            raise ValueError(f"the critic has {len(self.heads)} heads, got {len(features)} features")
+            raise ValueError(f"the critic has {len(self.heads)} heads, got {len(features)} inputs")
         height, width = self.grid
         logits = []
         for head, tokens in zip(self.heads, features, strict=True):
@@ -86,7 +90,8 @@ class _Head(nn.Module):
     def forward(self, grid: Tensor) -> Tensor:
         x = F.leaky_relu(self.enter(grid), 0.2)
         x = x + F.leaky_relu(self.look(x), 0.2)
-        return self.leave(x)
+        logits: Tensor = self.leave(x)
+        return logits
 
 
 class PixelCritic(nn.Module):
@@ -97,7 +102,7 @@ class PixelCritic(nn.Module):
         widths = [6, hidden, 2 * hidden, 4 * hidden]
         self.convs = nn.ModuleList(
             spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in itertools.pairwise(widths)
         )
         self.leave = spectral_norm(nn.Conv2d(4 * hidden, 1, 3, padding=1))
         self.action = nn.Linear(action_width, 4 * hidden)
@@ -108,5 +113,6 @@ class PixelCritic(nn.Module):
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
         # Projection (Miyato & Koyama): how well the patch agrees with the action.
-        match = (x * self.action(actions)[..., None, None]).sum(1, keepdim=True) / x.shape[1] ** 0.5
-        return self.leave(x) + match
+        match: Tensor = (x * self.action(actions)[..., None, None]).sum(1, keepdim=True) / x.shape[1] ** 0.5
+        logits: Tensor = self.leave(x) + match
+        return logits

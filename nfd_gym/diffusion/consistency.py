@@ -16,30 +16,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nfd_gym.diffusion.flow import interpolate, spread, velocity
+
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
 # Added to the tangent's RMS before dividing by it (sCM and SANA-Sprint use 0.1).
 TANGENT_FLOOR = 0.1
 
 
-def expand(level: Tensor, like: Tensor) -> Tensor:
-    """(B, T) -> (B, T, 1, ..., 1) so that it multiplies `like`."""
-    return level.reshape(level.shape + (1,) * (like.ndim - level.ndim))
-
-
 def frame_mean(value: Tensor) -> Tensor:
     """(B, T, ...) -> (B, T), the mean over everything inside a frame."""
     return value.flatten(2).mean(-1)
-
-
-def velocity_of(noisy: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-    """noise - clean, from a clean prediction; sigma must be positive."""
-    return (noisy - clean) / expand(sigma, noisy)
-
-
-def add_noise(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-    level = expand(sigma, clean)
-    return (1 - level) * clean + level * noise
 
 
 # --- discrete consistency distillation (dCM), no JVP -------------------------------------------
@@ -55,7 +42,7 @@ def sigma_grid(steps: int, shift: float = 3.0) -> Tensor:
 
 def ode_step(noisy: Tensor, clean: Tensor, sigma: Tensor, next_sigma: Tensor) -> Tensor:
     """One Euler step of the probability-flow ODE, written without a division by small sigma."""
-    return clean + expand(next_sigma / sigma, noisy) * (noisy - clean)
+    return clean + spread(next_sigma / sigma, noisy) * (noisy - clean)
 
 
 def discrete_target(
@@ -69,7 +56,7 @@ def discrete_target(
     with torch.no_grad():
         stepped = ode_step(noisy, teacher(noisy, sigma), sigma, next_sigma)
         further = average(stepped, next_sigma)
-        return torch.where(expand(next_sigma == 0, noisy), stepped, further)
+        return torch.where(spread(next_sigma == 0, noisy), stepped, further)
 
 
 def discrete_loss(
@@ -88,7 +75,7 @@ def discrete_loss(
     size of the loss does not depend on `huber` for small residuals.
     """
     sigma, next_sigma = grid[index], grid[index + 1]
-    noisy = add_noise(clean, noise, sigma)
+    noisy = interpolate(clean, noise, sigma)
     target = discrete_target(teacher, average, noisy, sigma, next_sigma)
     squared = frame_mean((student(noisy, sigma) - target) ** 2)
     if huber == 0:
@@ -109,8 +96,8 @@ def jvp(
     """
     device = primals[0].device.type
     with torch.no_grad(), torch.autocast(device, enabled=False):
-        value, tangent = torch.func.jvp(function, primals, tangents)
-    return value.detach(), tangent.detach()
+        out: tuple[Tensor, Tensor] = torch.func.jvp(function, primals, tangents)
+    return out[0].detach(), out[1].detach()
 
 
 def central_difference(
@@ -133,9 +120,9 @@ def normalise_tangent(tangent: Tensor, floor: float = TANGENT_FLOOR) -> Tensor:
     the frame's size and gradient clipping would mean something else at every resolution.
     """
     finite = torch.isfinite(tangent.flatten(2)).all(-1)
-    tangent = torch.where(expand(finite, tangent), tangent, torch.zeros_like(tangent))
+    tangent = torch.where(spread(finite, tangent), tangent, torch.zeros_like(tangent))
     rms = frame_mean(tangent.double() ** 2).sqrt().to(tangent.dtype)
-    return tangent / (expand(rms, tangent) + floor)
+    return tangent / (spread(rms, tangent) + floor)
 
 
 # --- RF-native sCM (Causal-rCM) ----------------------------------------------------------------
@@ -151,7 +138,7 @@ def rf_tangent(
     condition is J itself; at ramp 0 it is plain regression on the teacher's velocity.
     """
     value, change = jvp(student, (noisy, sigma), (teacher_velocity, torch.ones_like(sigma)))
-    missing = teacher_velocity - velocity_of(noisy, value, sigma)
+    missing = teacher_velocity - velocity(value, noisy, sigma)
     return (1 - ramp) * missing + ramp * change
 
 
@@ -172,15 +159,15 @@ def rf_loss(
     with a free x-prediction nothing pins the solution and the training diverges (recipe.md 3.4b).
     `tangent_student` is the same student with forward-mode-safe attention, if that differs.
     """
-    noisy = add_noise(clean, noise, sigma)
+    noisy = interpolate(clean, noise, sigma)
     with torch.no_grad():
-        teacher_velocity = velocity_of(noisy, teacher(noisy, sigma), sigma)
+        teacher_velocity = velocity(teacher(noisy, sigma), noisy, sigma)
     raw = rf_tangent(tangent_student or student, teacher_velocity, noisy, sigma, ramp)
     wanted = normalise_tangent(raw, floor)
     value = student(noisy, sigma)
     # v moves along `wanted`, and f = noisy - sigma v against it. The difference is zero in value,
     # so dividing by sigma amplifies nothing.
-    residual = (value - value.detach()) / expand(sigma, value) + wanted
+    residual = (value - value.detach()) / spread(sigma, value) + wanted
     return frame_mean(residual**2), frame_mean(raw**2).sqrt()
 
 
@@ -200,11 +187,11 @@ def sigma_to_angle(sigma: Tensor) -> Tensor:
 
 def trig_to_flow(noisy_trig: Tensor, angle: Tensor, data_std: float = 1.0) -> Tensor:
     """The flow-matching frame at sigma = angle_to_sigma(angle) that lies on the same ray."""
-    return noisy_trig / (data_std * expand(torch.sin(angle) + torch.cos(angle), noisy_trig))
+    return noisy_trig / (data_std * spread(torch.sin(angle) + torch.cos(angle), noisy_trig))
 
 
 def flow_to_trig(noisy: Tensor, sigma: Tensor, data_std: float = 1.0) -> Tensor:
-    return data_std * noisy / expand(torch.sqrt(sigma**2 + (1 - sigma) ** 2), noisy)
+    return data_std * noisy / spread(torch.sqrt(sigma**2 + (1 - sigma) ** 2), noisy)
 
 
 def trig_network(denoise: Denoise, data_std: float = 1.0) -> Denoise:
@@ -217,7 +204,7 @@ def trig_network(denoise: Denoise, data_std: float = 1.0) -> Denoise:
     def network(scaled: Tensor, angle: Tensor) -> Tensor:
         clean = denoise(trig_to_flow(scaled, angle), angle_to_sigma(angle))
         cosine, sine = torch.cos(angle), torch.sin(angle)
-        return (expand(cosine, scaled) * scaled - clean) / expand(sine, scaled)
+        return (spread(cosine, scaled) * scaled - clean) / spread(sine, scaled)
 
     return network
 
@@ -228,7 +215,7 @@ def flow_denoiser(network: Denoise, data_std: float = 1.0) -> Denoise:
     def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
         angle = sigma_to_angle(sigma)
         scaled = flow_to_trig(noisy, sigma)
-        cosine, sine = expand(torch.cos(angle), noisy), expand(torch.sin(angle), noisy)
+        cosine, sine = spread(torch.cos(angle), noisy), spread(torch.sin(angle), noisy)
         return cosine * scaled - sine * network(scaled, angle)
 
     return denoise
@@ -244,9 +231,9 @@ def trig_tangent(
     """
     cosine, sine = torch.cos(angle), torch.sin(angle)
     both = cosine * sine
-    value, change = jvp(network, (scaled, angle), (expand(both, scaled) * teacher_direction, both))
+    value, change = jvp(network, (scaled, angle), (spread(both, scaled) * teacher_direction, both))
     missing = teacher_direction - value
-    return expand(cosine**2, scaled) * missing - ramp * (expand(both, scaled) * scaled + change)
+    return spread(cosine**2, scaled) * missing - ramp * (spread(both, scaled) * scaled + change)
 
 
 def trig_loss(
@@ -263,7 +250,7 @@ def trig_loss(
 
     `clean` has unit std (the tokenizer's latents have), so data_std is 1 here.
     """
-    scaled = expand(torch.cos(angle), clean) * clean + expand(torch.sin(angle), clean) * noise
+    scaled = spread(torch.cos(angle), clean) * clean + spread(torch.sin(angle), clean) * noise
     network = trig_network(student)
     with torch.no_grad():
         direction = trig_network(teacher)(scaled, angle)

@@ -10,24 +10,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfd_gym.diffusion import consistency
+from nfd_gym.diffusion import consistency, flow
 
 MEAN, STD = 0.7, 0.5
 
 
-def spread(sigma: Tensor) -> Tensor:
+def gaussian_spread(sigma: Tensor) -> Tensor:
     return torch.sqrt((1 - sigma) ** 2 * STD**2 + sigma**2)
 
 
 def gaussian_denoiser(noisy: Tensor, sigma: Tensor) -> Tensor:
-    level = consistency.expand(sigma, noisy)
-    gain = (1 - level) * STD**2 / spread(level) ** 2
+    level = flow.spread(sigma, noisy)
+    gain = (1 - level) * STD**2 / gaussian_spread(level) ** 2
     return MEAN + gain * (noisy - (1 - level) * MEAN)
 
 
 def gaussian_end_point(noisy: Tensor, sigma: Tensor) -> Tensor:
-    level = consistency.expand(sigma, noisy)
-    return MEAN + STD * (noisy - (1 - level) * MEAN) / spread(level)
+    level = flow.spread(sigma, noisy)
+    return MEAN + STD * (noisy - (1 - level) * MEAN) / gaussian_spread(level)
 
 
 def gaussian_batch(seed: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,7 +52,7 @@ def test_discrete_boundary_is_exact() -> None:
     clean, noise, _ = gaussian_batch(0)
     grid = consistency.sigma_grid(8).double()
     sigma = grid[7].expand(6, 5)
-    noisy = consistency.add_noise(clean, noise, sigma)
+    noisy = flow.interpolate(clean, noise, sigma)
     target = consistency.discrete_target(
         gaussian_denoiser, lambda x, s: x * torch.nan, noisy, sigma, torch.zeros_like(sigma)
     )
@@ -69,7 +69,7 @@ def test_discrete_targets_chain_to_the_ode_end_point() -> None:
         worst = 0.0
         for index in range(steps):
             sigma, below = grid[index].expand(6, 5), grid[index + 1].expand(6, 5)
-            noisy = consistency.add_noise(clean, noise, sigma)
+            noisy = flow.interpolate(clean, noise, sigma)
             target = consistency.discrete_target(
                 gaussian_denoiser, gaussian_end_point, noisy, sigma, below
             )
@@ -113,8 +113,8 @@ def test_no_gradient_reaches_teacher_or_average() -> None:
 
 def test_rf_tangent_is_zero_at_the_solution() -> None:
     clean, noise, sigma = gaussian_batch(5)
-    noisy = consistency.add_noise(clean, noise, sigma)
-    velocity = consistency.velocity_of(noisy, gaussian_denoiser(noisy, sigma), sigma)
+    noisy = flow.interpolate(clean, noise, sigma)
+    velocity = flow.velocity(gaussian_denoiser(noisy, sigma), noisy, sigma)
     solved = consistency.rf_tangent(gaussian_end_point, velocity, noisy, sigma, ramp=1.0)
     assert solved.abs().max() < 1e-12
     teacher = consistency.rf_tangent(gaussian_denoiser, velocity, noisy, sigma, ramp=0.0)
@@ -125,27 +125,27 @@ def test_rf_tangent_is_zero_at_the_solution() -> None:
 def test_rf_tangent_equals_the_velocity_formula() -> None:
     """h = (v_teacher - v) - ramp sigma dv/dsigma (Causal-rCM): two ways to the same number."""
     clean, noise, sigma = gaussian_batch(6)
-    noisy = consistency.add_noise(clean, noise, sigma)
-    velocity = consistency.velocity_of(noisy, gaussian_denoiser(noisy, sigma), sigma)
+    noisy = flow.interpolate(clean, noise, sigma)
+    velocity = flow.velocity(gaussian_denoiser(noisy, sigma), noisy, sigma)
 
     def student(x: Tensor, s: Tensor) -> Tensor:
-        return torch.tanh(x) * consistency.expand(1 + s, x)
+        return torch.tanh(x) * flow.spread(1 + s, x)
 
     def student_velocity(x: Tensor, s: Tensor) -> Tensor:
-        return consistency.velocity_of(x, student(x, s), s)
+        return flow.velocity(student(x, s), x, s)
 
     value, change = consistency.jvp(
         student_velocity, (noisy, sigma), (velocity, torch.ones_like(sigma))
     )
     for ramp in (0.0, 0.3, 1.0):
-        expected = (velocity - value) - ramp * consistency.expand(sigma, noisy) * change
+        expected = (velocity - value) - ramp * flow.spread(sigma, noisy) * change
         found = consistency.rf_tangent(student, velocity, noisy, sigma, ramp)
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_trigflow_round_trip_is_lossless() -> None:
     clean, noise, sigma = gaussian_batch(7, torch.float32)
-    noisy = consistency.add_noise(clean, noise, sigma)
+    noisy = flow.interpolate(clean, noise, sigma)
     angle = consistency.sigma_to_angle(sigma)
     torch.testing.assert_close(consistency.angle_to_sigma(angle), sigma, rtol=0, atol=1e-6)
     for data_std in (0.5, 1.0):
@@ -154,8 +154,8 @@ def test_trigflow_round_trip_is_lossless() -> None:
         torch.testing.assert_close(back, noisy, rtol=0, atol=1e-6)
     # The trig frame is cos clean + sin noise of the same clean and noise.
     expected = (
-        consistency.expand(torch.cos(angle), clean) * clean
-        + consistency.expand(torch.sin(angle), noise) * noise
+        flow.spread(torch.cos(angle), clean) * clean
+        + flow.spread(torch.sin(angle), noise) * noise
     )
     torch.testing.assert_close(
         consistency.flow_to_trig(noisy, sigma), expected, rtol=1e-5, atol=1e-6
@@ -167,9 +167,9 @@ def test_trigflow_round_trip_is_lossless() -> None:
 
 def test_trig_network_is_the_published_formula() -> None:
     clean, noise, sigma = gaussian_batch(8)
-    noisy = consistency.add_noise(clean, noise, sigma)
-    velocity = consistency.velocity_of(noisy, gaussian_denoiser(noisy, sigma), sigma)
-    level = consistency.expand(sigma, noisy)
+    noisy = flow.interpolate(clean, noise, sigma)
+    velocity = flow.velocity(gaussian_denoiser(noisy, sigma), noisy, sigma)
+    level = flow.spread(sigma, noisy)
     scale = torch.sqrt(level**2 + (1 - level) ** 2)
     expected = ((1 - 2 * level) * noisy + (1 - 2 * level + 2 * level**2) * velocity) / scale
     found = consistency.trig_network(gaussian_denoiser)(
@@ -181,21 +181,21 @@ def test_trig_network_is_the_published_formula() -> None:
 def test_trig_tangent_is_zero_at_the_solution_and_scales_with_the_rf_one() -> None:
     """h_trig = cos sin-weighted df/dangle; the same zero set as the RF tangent."""
     clean, noise, sigma = gaussian_batch(9)
-    noisy = consistency.add_noise(clean, noise, sigma)
+    noisy = flow.interpolate(clean, noise, sigma)
     angle, scaled = consistency.sigma_to_angle(sigma), consistency.flow_to_trig(noisy, sigma)
     direction = consistency.trig_network(gaussian_denoiser)(scaled, angle)
     solved = consistency.trig_tangent(
         consistency.trig_network(gaussian_end_point), direction, scaled, angle, ramp=1.0
     )
     assert solved.abs().max() < 1e-10
-    velocity = consistency.velocity_of(noisy, gaussian_denoiser(noisy, sigma), sigma)
+    velocity = flow.velocity(gaussian_denoiser(noisy, sigma), noisy, sigma)
     change = consistency.rf_tangent(gaussian_denoiser, velocity, noisy, sigma, ramp=1.0)
     wrong = consistency.trig_tangent(
         consistency.trig_network(gaussian_denoiser), direction, scaled, angle, ramp=1.0
     )
     # df/dangle = df/dsigma * dsigma/dangle, and dsigma/dangle = 1 / (sin + cos)^2.
     rate = 1 / (torch.sin(angle) + torch.cos(angle)) ** 2
-    expected = consistency.expand(torch.cos(angle) * rate, change) * change
+    expected = flow.spread(torch.cos(angle) * rate, change) * change
     torch.testing.assert_close(wrong, expected, rtol=1e-8, atol=1e-9)
 
 
@@ -206,10 +206,10 @@ def test_jvp_agrees_with_central_differences_in_fp32() -> None:
     )
 
     def function(x: Tensor, s: Tensor) -> Tensor:
-        return net(torch.cat([x, consistency.expand(s, x).expand_as(x[..., :1])], -1))
+        return net(torch.cat([x, flow.spread(s, x).expand_as(x[..., :1])], -1))
 
     clean, noise, sigma = gaussian_batch(10, torch.float32)
-    noisy = consistency.add_noise(clean, noise, sigma)
+    noisy = flow.interpolate(clean, noise, sigma)
     tangents = (noise - clean, torch.ones_like(sigma))
     value, exact = consistency.jvp(function, (noisy, sigma), tangents)
     assert not value.requires_grad and not exact.requires_grad
@@ -242,10 +242,10 @@ def test_training_reaches_the_ode_end_point(recipe: str) -> None:
     def correction(x: Tensor, s: Tensor, table: Tensor) -> Tensor:
         # A polynomial of sigma for the gain and one for the offset: smooth, as a network is.
         rows = [sum(weight * s**power for power, weight in enumerate(row)) for row in table]
-        return consistency.expand(rows[0], x) * x + consistency.expand(rows[1], x)
+        return flow.spread(rows[0], x) * x + flow.spread(rows[1], x)
 
     def student(x: Tensor, s: Tensor, table: Tensor = knots) -> Tensor:
-        return gaussian_denoiser(x, s) + consistency.expand(s, x) * correction(x, s, table)
+        return gaussian_denoiser(x, s) + flow.spread(s, x) * correction(x, s, table)
 
     def error() -> float:
         noise = torch.randn(200, 1, 1, 1, generator=torch.Generator().manual_seed(1))
