@@ -73,7 +73,7 @@ class KeysAndMouse:
         self.preset = _known_preset(preset, self.presets)
         self.camera = camera
         rest = VPT_CAMERA.bins // 2
-        self._combinations = np.stack(
+        self._combinations: Vector = np.stack(
             [
                 self.vector(keys, *VPT_CAMERA.to_degrees(np.array(turn) + rest))
                 for keys, turn in COMBINATIONS.values()
@@ -105,7 +105,7 @@ class KeysAndMouse:
         if self.preset == "minerl":
             return self._encode_minerl(action)
         if self.preset == "discrete":
-            return self._combinations[_whole(action, len(COMBINATIONS), "discrete action")].copy()
+            return np.array(self._combinations[_whole(action, len(COMBINATIONS), "action")])
         if self.preset == "box":
             axes = _finite(action, 8)
             pairs = zip(BOX_AXES, axes[:6], strict=True)
@@ -284,9 +284,7 @@ def codec_from_json(data: Mapping[str, Any]) -> ActionCodec:
         if kind == Discrete.kind:
             return Discrete(**values)
     except (TypeError, KeyError) as error:
-        raise ActionError(
-            f"this {kind} codec cannot be read from {dict(data)} ({error})."
-        ) from error
+        raise ActionError(f"no {kind} codec can be read from {dict(data)} ({error}).") from error
     known = (KeysAndMouse.kind, Continuous.kind, Discrete.kind)
     raise ActionError(f"no action codec {kind!r}; did you mean {nearest(str(kind), known)!r}?")
 
@@ -300,8 +298,8 @@ def codec_for_space(space: gymnasium.Space[Any]) -> ActionCodec:
     if space == KeysAndMouse().space("minerl"):
         return KeysAndMouse("minerl", camera=None)
     raise ActionError(
-        f"no codec for the action space {space}; wrap the environment so that it takes Discrete(n), "
-        "a one-dimensional Box or the MineRL dict."
+        f"no codec for the action space {space}; wrap the environment to take Discrete(n), a "
+        "one-dimensional Box or the MineRL dict."
     )
 
 

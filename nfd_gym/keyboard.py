@@ -58,7 +58,7 @@ COMBINATIONS: dict[str, tuple[tuple[str, ...], tuple[int, int]]] = {
     "hotbar.2": (("hotbar.2",), (0, 0)),
 }
 
-# Entries of the "box" space: pressed beyond +-0.5, so that a policy that starts near 0 does nothing.
+# Entries of the "box" space: pressed beyond +-0.5: a policy that starts near 0 rests.
 BOX_AXES = (
     ("forward", "back"),
     ("right", "left"),
@@ -84,7 +84,8 @@ class MuLaw:
 
     def to_degrees(self, bins: ArrayLike) -> NDArray[np.float64]:
         law = np.asarray(bins, np.float64) * 2 / (self.bins - 1) - 1
-        return np.sign(law) * np.expm1(np.abs(law) * math.log1p(self.mu)) / self.mu * self.limit
+        part = np.sign(law) * np.expm1(np.abs(law) * math.log1p(self.mu)) / self.mu
+        return np.asarray(part * self.limit, np.float64)
 
 
 VPT_CAMERA = MuLaw(limit=10.0, bins=11, mu=10.0)
@@ -93,10 +94,10 @@ VPT_CAMERA = MuLaw(limit=10.0, bins=11, mu=10.0)
 def camera_to_scalar(degrees: ArrayLike) -> NDArray[np.float64]:
     """Degrees per tick on a symmetric log scale: fine near zero, 10 degrees -> 1."""
     degrees = np.asarray(degrees, np.float64)
-    return np.sign(degrees) * np.log1p(np.abs(degrees)) / LOG_SCALE
+    return np.asarray(np.sign(degrees) * np.log1p(np.abs(degrees)) / LOG_SCALE)
 
 
 def scalar_to_camera(scalar: ArrayLike) -> NDArray[np.float64]:
     """The inverse of `camera_to_scalar`."""
     scalar = np.asarray(scalar, np.float64)
-    return np.sign(scalar) * np.expm1(np.abs(scalar) * LOG_SCALE)
+    return np.asarray(np.sign(scalar) * np.expm1(np.abs(scalar) * LOG_SCALE))

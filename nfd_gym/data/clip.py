@@ -30,7 +30,7 @@ class Event:
 
 
 def shift(chosen: NDArray[Any], first: NDArray[Any]) -> NDArray[Any]:
-    """Rows "chosen on frame i" -> rows "that produced frame i": one step later, `first` in front."""
+    """Rows "chosen on frame i" -> rows "that produced frame i": one later, `first` in front."""
     return np.concatenate([np.asarray(first, chosen.dtype)[None], chosen[:-1]])
 
 
@@ -51,7 +51,8 @@ class Clip:
         frames, count = self.frames, len(self.frames)
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
             raise DataError(
-                f"{self.name}: frames must be uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}."
+                f"{self.name}: frames must be uint8 (T, H, W, 3), got "
+                f"{frames.dtype} {frames.shape}."
             )
         if self.actions.dtype != np.float32 or self.actions.ndim != 2:
             raise DataError(
@@ -67,7 +68,7 @@ class Clip:
         for key, values in per_frame.items():
             if values is not None and len(values) != count:
                 raise DataError(
-                    f"{self.name}: {count} frames but {len(values)} {key}; one row per frame is needed."
+                    f"{self.name}: {count} frames but {len(values)} {key}; each frame needs one."
                 )
         bad = np.flatnonzero(~np.isfinite(self.actions).all(axis=1))
         if len(bad):
@@ -122,7 +123,7 @@ class Source(Protocol):
 
 
 def is_trunk(node: str) -> bool:
-    """Whether a node is a tree trunk: default:tree, default:pine_tree, oak_log ... but no leaves."""
+    """Whether a node is a tree trunk (default:tree, default:pine_tree, oak_log), not leaves."""
     return node.endswith(("tree", "_log"))
 
 

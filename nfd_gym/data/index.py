@@ -36,8 +36,8 @@ def read_index(folder: Path) -> Index:
         fps = float(data.get("fps") or 0)
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{path}: not an index of clips ({type(error).__name__}: {error}); delete it and the folder "
-            "is listed instead."
+            f"{path}: not an index of clips ({type(error).__name__}: {error}); delete it "
+            "and the folder is listed instead."
         ) from error
     for name in clips:
         if Path(name).is_absolute() or ".." in Path(name).parts:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nfd_gym.data.clip import Clip, DataError, Floats, Source, event_flags
+from nfd_gym.data.clip import DataError, Floats, Source, event_flags
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B windows of T frames. `actions[:, i]` produced `frames[:, i]`; so did `rewards` and the events."""
+    """B windows of T frames; `actions[:, i]` produced `frames[:, i]`, its rewards and events."""
 
     frames: NDArray[np.uint8]  # (B, T, H, W, 3)
     actions: Floats  # (B, T, A)
@@ -28,10 +28,10 @@ class Batch:
 class Loader:
     """Endless random windows of a source.
 
-    Sample n starts at a place drawn from Philox(seed, n), uniform over all windows of all clips. Rank r
-    of R takes samples (i * R + r) * batch ... of batch i, so R ranks together see exactly what one rank
-    with an R times larger batch sees, and a run resumes at `first` without replaying anything. Workers
-    are threads (PyAV decodes outside the GIL); their number changes speed, never content.
+    Sample n starts at a place drawn from Philox(seed, n), uniform over all windows of all clips.
+    Batch i of rank r of R begins with sample (i * R + r) * batch: R ranks together see exactly what
+    one rank with an R times larger batch sees, and a run resumes at batch `first` without replaying
+    anything. Workers are threads (PyAV decodes outside the GIL); their number changes speed only.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Loader:
     ) -> None:
         if window < 1 or batch < 1 or workers < 1 or not 0 <= rank < ranks:
             raise ValueError(
-                f"window, batch and workers must be at least 1 and 0 <= rank < ranks, got {window}, "
-                f"{batch}, {workers}, rank {rank} of {ranks}."
+                f"window, batch and workers must be at least 1 and 0 <= rank < ranks, got "
+                f"{window}, {batch}, {workers}, rank {rank} of {ranks}."
             )
         self.source, self.window, self.batch_size, self.seed = source, window, batch, seed
         self.rank, self.ranks, self.workers, self.first = rank, ranks, workers, first
@@ -57,8 +57,8 @@ class Loader:
         self.ends = np.cumsum(windows)
         if not len(windows) or self.ends[-1] == 0:
             raise DataError(
-                f"no clip is {window} frames long (the longest has {max(source.lengths, default=0)}); "
-                "take a smaller window or longer recordings."
+                f"no clip is {window} frames long, the longest has "
+                f"{max(source.lengths, default=0)}; take a smaller window or longer recordings."
             )
 
     def place(self, sample: int) -> tuple[int, int]:

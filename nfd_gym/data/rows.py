@@ -61,11 +61,11 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     data = json.loads(line.decode("utf-8"), parse_constant=refuse)
                 except UnicodeDecodeError as error:
                     raise DataError(
-                        f"{path}:{row}: not UTF-8 text; the file is damaged, copy or record it again."
+                        f"{path}:{row}: not UTF-8 text; the file is damaged, copy it again."
                     ) from error
                 except ValueError as error:
                     raise DataError(
-                        f"{path}:{row}: not a JSON object ({error}); remove or record this clip again."
+                        f"{path}:{row}: not a JSON object ({error}); record this clip again."
                     ) from error
                 if not isinstance(data, dict):
                     raise DataError(f"{path}:{row}: a JSON object was expected, got {line[:40]!r}.")
@@ -77,9 +77,9 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def parse_vpt_rows(path: Path, *, stuck_attack: bool = True) -> Rows:
     """VPT contractor rows as KeysAndMouse vectors.
 
-    The camera stays float32 (VPT's own loader truncates it to whole degrees). With `stuck_attack`, an
-    attack button that is already down in row 0 is ignored until it is pressed anew: VPT's recorder
-    starts while the button that started the recording is still held.
+    The camera stays float32 (VPT's own loader truncates it to whole degrees). With `stuck_attack`,
+    an attack button that is already down in row 0 is ignored until it is pressed anew: VPT's
+    recorder starts while the button that started the recording is still held.
     """
     objects = [data for _, data in read_objects(path)]
     chosen = np.zeros((len(objects), len(KEYS) + 2), np.float32)
@@ -111,7 +111,7 @@ def parse_vpt_rows(path: Path, *, stuck_attack: bool = True) -> Rows:
                 state[name][row] = _number(data.get(name))
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
-                f"{path}:{row}: a field has the wrong type ({error}); remove or record this clip again."
+                f"{path}:{row}: a field has the wrong type ({error}); record this clip again."
             ) from error
     camera *= DEGREES_PER_PIXEL
     huge = np.flatnonzero(~(np.abs(camera) <= LARGEST_TURN).all(axis=1))
@@ -155,10 +155,11 @@ def _number(value: Any) -> float:
 
 
 def _scrolled_hotbar(chosen: Floats, hotbar: NDArray[np.int_]) -> None:
-    """Side effect: marks hotbar.N in rows after which the slot changed without a key (mouse wheel)."""
+    """Side effect: marks hotbar.N where the slot then changes without a key (mouse wheel)."""
     pressed = chosen[:, HOTBAR : HOTBAR + 9].any(axis=1)
-    for row in np.flatnonzero((hotbar[1:] != hotbar[:-1]) & (hotbar[1:] >= 0) & (hotbar[:-1] >= 0)):
-        slot = hotbar[row + 1]
+    known = np.minimum(hotbar[1:], hotbar[:-1]) >= 0
+    for row in np.flatnonzero(np.diff(hotbar) * known).tolist():
+        slot = int(hotbar[row + 1])
         if slot < 9 and not pressed[max(0, row - 1) : row + 2].any():
             chosen[row, HOTBAR + slot] = 1
 

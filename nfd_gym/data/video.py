@@ -55,7 +55,7 @@ def index_video(path: Path) -> VideoIndex:
     keys = sorted((packet[0], packet[1]) for packet in packets if packet[2])
     return VideoIndex(
         pts=pts,
-        key_frames=np.searchsorted(pts, [key[0] for key in keys]),
+        key_frames=np.searchsorted(pts, np.array([key[0] for key in keys], np.int64)),
         key_dts=np.array([key[1] for key in keys], np.int64),
         height=height,
         width=width,
@@ -117,7 +117,7 @@ class VideoReader:
             rgb = self.reformatter.reformat(
                 picture, format="rgb24", src_colorspace=picture.colorspace
             )
-            plane = rgb.planes[0]
+            plane: Any = rgb.planes[0]
             rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)
             frames[done] = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
             done += 1
@@ -130,7 +130,7 @@ class VideoReader:
             self.containers.move_to_end(path)
             return self.containers[path]
         container = av.open(str(path))
-        # The loader runs one reader per thread; decoder threads of their own would fight over cores.
+        # The loader runs one reader per thread; decoder threads would fight over cores.
         container.streams.video[0].thread_type = "NONE"
         container.streams.video[0].codec_context.thread_count = 1
         self.containers[path] = container

@@ -1,4 +1,4 @@
-"""VPT contractor layout: NAME.mp4 + NAME.jsonl, and the project's own store, which is the same with an index."""
+"""VPT layout, NAME.mp4 + NAME.jsonl; the project's own store is the same with an index."""
 
 import threading
 from dataclasses import replace
@@ -44,8 +44,8 @@ class VPTSource:
         video, rows = self.video(name), self.rows(name)
         if min(len(video), len(rows)) < length:
             raise DataError(
-                f"{self.path / name}.mp4: {len(video)} frames and {len(rows)} rows, but index.json says "
-                f"{length} frames; run `python -m nfd_gym check {self.path}`."
+                f"{self.path / name}.mp4: {len(video)} frames and {len(rows)} rows, but index.json "
+                f"says {length} frames; run `python -m nfd_gym check {self.path}`."
             )
         frames = self._reader().read(self.file(name, ".mp4"), video, start, stop)
         events = tuple(
