@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nfd_gym.actions import ActionCodec, KeysAndMouse
 from nfd_gym.data.clip import DataError, Event, Floats
 from nfd_gym.keyboard import (
     DEGREES_PER_PIXEL,
@@ -19,6 +20,7 @@ from nfd_gym.keyboard import (
     PITCH,
     YAW,
     camera_to_scalar,
+    scalar_to_camera,
 )
 
 KEYBOARD = {
@@ -26,10 +28,19 @@ KEYBOARD = {
     "left.control": "sprint", "e": "inventory", "q": "drop", "f": "swapHands", "escape": "ESC",
     **{str(number): f"hotbar.{number}" for number in range(1, 10)},
 }  # fmt: skip
+NAMES = {name: key for key, name in KEYBOARD.items()}
 KEY_COLUMN = {f"key.keyboard.{key}": KEY_INDEX[name] for key, name in KEYBOARD.items()}
 BUTTON_COLUMN = {0: KEY_INDEX["attack"], 1: KEY_INDEX["use"], 2: KEY_INDEX["pickItem"]}
 HOTBAR = KEY_INDEX["hotbar.1"]
-LOGGED = ("yaw", "xpos", "ypos", "zpos", "on_ground", "light")  # kept per frame where present
+LOGGED = (
+    "yaw",
+    "xpos",
+    "ypos",
+    "zpos",
+    "on_ground",
+    "light",
+    "hotbar",
+)  # kept per frame where present
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,46 @@ def parse_action_rows(path: Path, width: int) -> Rows:
     return Rows(chosen, tuple(_events(objects)), _rewards(objects), None, {})
 
 
+def row_of(
+    codec: ActionCodec, chosen: Floats, before: Floats | None, state: dict[str, Any]
+) -> dict[str, Any]:
+    """The row that `parse_vpt_rows` or `parse_action_rows` reads back as exactly this vector."""
+    if not isinstance(codec, KeysAndMouse):
+        return {**state, "action": [float(str(value)) for value in chosen]}  # shortest float32
+    down = set(codec.keys(chosen))
+    fresh = down if before is None else down - set(codec.keys(before))
+    dy, dx = (_pixels(value) for value in chosen[PITCH:])
+    buttons = {button: KEYS[column] for button, column in BUTTON_COLUMN.items()}
+    return {
+        "mouse": {
+            "dx": dx,
+            "dy": dy,
+            "dwheel": 0,
+            "buttons": [button for button, key in buttons.items() if key in down],
+            "newButtons": [button for button, key in buttons.items() if key in fresh],
+        },
+        "keyboard": {
+            "keys": [f"key.keyboard.{NAMES[key]}" for key in KEYS if key in down & NAMES.keys()],
+            "newKeys": [
+                f"key.keyboard.{NAMES[key]}" for key in KEYS if key in fresh & NAMES.keys()
+            ],
+            "chars": "",
+        },
+        "isGuiOpen": bool(state.get("gui", False)),
+        **{key: value for key, value in state.items() if key != "gui" and value == value},
+    }
+
+
+def _pixels(scalar: np.float32) -> float | int:
+    """Mouse pixels of a camera scalar: the roundest number that gives the same float32 back."""
+    pixels = float(scalar_to_camera(scalar)) / DEGREES_PER_PIXEL
+    for digits in (0, 3, 6):
+        rounded = round(pixels, digits)
+        if np.float32(camera_to_scalar(rounded * DEGREES_PER_PIXEL)) == scalar:
+            return int(rounded) if digits == 0 else rounded
+    return pixels
+
+
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
@@ -157,7 +208,7 @@ def _number(value: Any) -> float:
 def _scrolled_hotbar(chosen: Floats, hotbar: NDArray[np.int_]) -> None:
     """Side effect: marks hotbar.N where the slot then changes without a key (mouse wheel)."""
     pressed = chosen[:, HOTBAR : HOTBAR + 9].any(axis=1)
-    known = np.minimum(hotbar[1:], hotbar[:-1]) >= 0
+    known: NDArray[np.bool_] = np.minimum(hotbar[1:], hotbar[:-1]) >= 0
     for row in np.flatnonzero(np.diff(hotbar) * known).tolist():
         slot = int(hotbar[row + 1])
         if slot < 9 and not pressed[max(0, row - 1) : row + 2].any():
