@@ -1,0 +1,200 @@
+"""One running game: starts it, hands over actions, returns the very next frame."""
+
+import json
+import math
+import os
+import random
+import time
+import weakref
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nfd_gym.worlds.luanti import folder as folders
+from nfd_gym.worlds.luanti import install, shim
+from nfd_gym.worlds.luanti.gamelog import GameLog
+from nfd_gym.worlds.luanti.gate import GameDied, Gate
+from nfd_gym.worlds.luanti.keyboard import Keyboard
+from nfd_gym.worlds.luanti.process import Supervised
+
+START_SECONDS = 60.0  # of one attempt; typical is 3
+FRAME_SECONDS = 30.0  # typical is 0.015
+ATTEMPTS = 3
+PIXEL_DEGREES = 0.15  # mouse_sensitivity in game.conf
+# The pointer is put back to the window's centre at every frame and cannot leave the screen, so the
+# screen's size limits a turn. This one lets a tick turn by 180 degrees and look up or down by 90.
+SCREEN = (2560, 1280)
+
+Frame = npt.NDArray[np.uint8]
+
+
+class Game:
+    """Ended by `close`, by garbage collection or by the end of this process, however it comes."""
+
+    def __init__(self, width: int, height: int, world_seed: int, mapgen: str) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                self._start(width, height, world_seed, mapgen)
+                return
+            except GameDied:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(0.2 * (attempt + 1))
+
+    def _start(self, width: int, height: int, world_seed: int, mapgen: str) -> None:
+        """One attempt. A taken port or display ends in GameDied and leaves nothing behind."""
+        folders.sweep()
+        library = shim.build()
+        window = (2 * width, 2 * height)
+        place, lock = folders.create(*window, world_seed, mapgen)
+        gate, log = Gate(width, height), GameLog()
+        job = {
+            "folder": str(place),
+            "xvfb": ["Xvfb", "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp",
+                     "-noreset", "+extension", "GLX", "+extension", "XTEST"],
+            "game": [install.find_game(), "--config", str(place / "game.conf"), "--go",
+                     "--world", str(place / "world"), "--logfile", ""],
+            "game_fds": gate.game_fds,
+            "log_fd": log.write_fd,
+            "environment": {
+                "HOME": str(place / "home"),
+                "LIBGL_ALWAYS_SOFTWARE": "1",
+                "GALLIUM_DRIVER": "llvmpipe",
+                "LP_NUM_THREADS": "1",  # a second thread gains nothing at this size
+                "LD_PRELOAD": str(library),
+                "NFD_SHIM": " ".join(map(str, (*gate.game_fds, random.SystemRandom().getrandbits(29)))),
+            },
+        }  # fmt: skip
+        try:
+            process = Supervised(job, lock, (*gate.game_fds, log.write_fd))
+        finally:
+            os.close(lock)
+            gate.release_game_fds()
+            os.close(log.write_fd)
+        self._process, self._gate, self._log = process, gate, log
+        self._keyboard: Keyboard | None = None
+        self._commands = 0
+        self._finalizer = weakref.finalize(self, _end, process, gate, log)
+        try:
+            self._keyboard = Keyboard(process.hear()["display"])
+            process.play()
+            self._wait_for_world(window)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_for_world(self, window: tuple[int, int]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        assert self._keyboard is not None
+        joined = placed = False
+        while not (joined and placed):
+            if time.monotonic() > deadline:
+                raise GameDied(f"the game was not ready within {START_SECONDS:.0f} s{self._hint()}")
+            time.sleep(0.02)
+            self._read_log()
+            joined = joined or any(report["report"] == "join" for report in self._log.reports)
+            placed = placed or self._keyboard.place_window(*window)
+        self._gate.shut()
+        self._wait()
+
+    # ---- stepping ---------------------------------------------------------------------------
+
+    def step(self, keys: frozenset[str], dx: int, dy: int) -> None:
+        """Holds exactly these keys, moves the mouse, renders exactly one frame."""
+        if self._gate.in_flight:
+            raise GameDied("a step was interrupted before its frame arrived")
+        assert self._keyboard is not None
+        self._keyboard.send(keys, dx, dy)
+        self._gate.release()
+        self._wait()
+
+    def _wait(self) -> None:
+        others = {self._log.fd: self._log.read, self._process.fd: self._process.hear_end}
+        try:
+            self._gate.wait(FRAME_SECONDS, others)
+        except GameDied as error:
+            raise GameDied(f"{error}{self._hint()}") from error
+        self._read_log()
+
+    def _read_log(self) -> None:
+        try:
+            self._log.read()
+        except GameDied as error:
+            raise GameDied(f"{error}{self._hint()}") from error
+
+    def _hint(self) -> str:
+        return f" (its last words: {self._log.tail})" if self._log.tail else ""
+
+    def picture(self) -> Frame:
+        return self._gate.picture()
+
+    @property
+    def running(self) -> bool:
+        return self._process.alive and not self._gate.in_flight
+
+    def facts(self) -> dict[str, Any]:
+        """The client's line of the newest frame; forgets older ones."""
+        now = self._gate.clock_us
+        frame = self._log.frames.get(now)
+        if frame is None:
+            raise GameDied(f"the game logged nothing for its newest frame{self._hint()}")
+        events = self._log.events.get(now, [])
+        self._log.forget()
+        return {**frame, "events": events, "server": self._log.server}
+
+    # ---- moving -----------------------------------------------------------------------------
+
+    def command(self, timeout_s: float = 60.0, **fields: Any) -> dict[str, Any]:
+        """Sends a command to the server mod and ticks gently until it has been carried out."""
+        self._commands += 1
+        path = self._process.folder / "world" / "command.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"id": self._commands, **fields}))
+        os.replace(temporary, path)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self.step(frozenset(), 0, 0)
+            for report in self._log.reports:
+                if report.get("id") == self._commands:
+                    self._log.forget()
+                    return report
+            time.sleep(0.02)  # terrain is made in other threads, in real time
+        raise GameDied(f"the server did not carry out a command within {timeout_s:.0f} s")
+
+    def settle(self, least_s: float = 1.0, most_s: float = 6.0, ticks: int = 50) -> None:
+        """Ticks until the picture is calm: all terrain has arrived. At least `ticks`, because the
+        sky's brightness takes 2.5 s of game time to follow a teleport."""
+        begin, calm, done = time.monotonic(), 0, 0
+        old = self.picture().astype(np.int16)
+        while True:
+            for _ in range(5):
+                self.step(frozenset(), 0, 0)
+                time.sleep(0.02)
+            done += 5
+            new = self.picture().astype(np.int16)
+            changed = float((np.abs(new - old).max(axis=2) > 24).mean())
+            calm, old = (calm + 1 if changed < 0.01 else 0), new
+            spent = time.monotonic() - begin
+            if done >= ticks and (spent > most_s or (spent > least_s and calm >= 3)):
+                break
+        self._log.forget()
+
+    def close(self) -> None:
+        """Returns when processes, display, lock and folder are gone. Idempotent."""
+        if self._keyboard is not None and self._finalizer.alive:
+            self._keyboard.close()
+        self._finalizer()
+
+
+def _end(process: Supervised, gate: Gate, log: GameLog) -> None:
+    process.stop()
+    gate.close()
+    log.close()
+
+
+def pixels(degrees: float, carry: float) -> tuple[int, float]:
+    """Whole mouse pixels for a turn, and the part of a pixel left over for the next tick."""
+    wanted = degrees / PIXEL_DEGREES + carry
+    whole = math.floor(wanted + 0.5)
+    return whole, wanted - whole
