@@ -23,7 +23,7 @@ from nfd_gym.model.rope import angles, rotate
 class DenoiserConfig:
     tokens_h: int = 7
     tokens_w: int = 12
-    channels: int = 64
+    channels: int = 128
     action_width: int = 25
     width: int = 256
     depth: int = 6

@@ -18,7 +18,7 @@ class TokenizerConfig:
     height: int = 112
     width: int = 192
     patch: int = 16
-    channels: int = 64
+    channels: int = 128
     hidden: int = 192  # width of the nets on the token grid
     refine: int = 48  # width of the nets at a quarter of the picture's size
 

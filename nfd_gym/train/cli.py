@@ -1,50 +1,103 @@
-"""`python -m nfd_gym train tokenizer|denoiser|heads`: train one stage, resumably."""
+"""`python -m nfd_gym train tokenizer|denoiser|heads|world`: train one stage, or bundle runs into a world."""
 
 import argparse
-
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-
-from nfd_gym.data import Loader, open_source
+from nfd_gym import settings
+from nfd_gym.data import Loader, Source, open_source
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float
-from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
-from nfd_gym.presets import PRESETS
-from nfd_gym.train import distributed, loop
-from nfd_gym.train.tokenizer_step import TokenizerLoss, TokenizerStage
+from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.train import loop, runs
+from nfd_gym.train.denoiser_step import DenoiserStage, Recycling
+from nfd_gym.train.distributed import Team
+from nfd_gym.train.tokenizer_step import TokenizerStage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("stage", choices=["tokenizer", "denoiser"])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--preset", default="tiny")
-    parser.add_argument("--minutes", type=float, default=0.0)
-    parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--tokenizer", type=Path)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--window", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--device", default="cpu")
+    stages = parser.add_subparsers(dest="stage", required=True)
+    tokenizer = stages.add_parser("tokenizer", help="stage 1: frames <-> latents, from PCA upwards")
+    denoiser = stages.add_parser("denoiser", help="stage 2: the diffusion transformer (needs --tokenizer RUN)")
+    denoiser.add_argument("--tokenizer", type=Path, required=True, metavar="RUN", help="run of stage 1")
+    denoiser.add_argument("--start", type=Path, metavar="RUN", help="begin with that run's averaged weights")
+    for stage, presets in ((tokenizer, runs.tokenizer_presets()), (denoiser, runs.denoiser_presets())):
+        stage.add_argument("--data", type=Path, required=True, help="folder of recordings (see `import`)")
+        stage.add_argument("--out", type=Path, required=True, help="run folder; the same command again resumes it")
+        stage.add_argument("--minutes", type=float, default=0.0, help="budget of wall-clock time over all resumes")
+        stage.add_argument("--device", default="cpu", help="cpu or cuda")
+        settings.add_arguments(stage, presets)
 
 
 def main(args: argparse.Namespace) -> int:
+    return {"tokenizer": _tokenizer, "denoiser": _denoiser}[args.stage](args)
+
+
+def _tokenizer(args: argparse.Namespace) -> int:
+    config = _with_budget(settings.resolve(args, runs.tokenizer_presets()), args)
+    if args.dry_run:
+        print(settings.show(config))
+        return 0
     source = open_source(args.data)
-    preset = PRESETS[args.preset]
-    config = loop.LoopConfig(minutes=args.minutes, steps=args.steps, lr=args.lr, muon=False, ema=0.99)
-    torch.manual_seed(0)
-    model = Tokenizer(preset.tokenizer)
-    stage = TokenizerStage(model, TokenizerLoss(), args.device)
-    first = Loader(source, window=1, batch=512, seed=12345).batch(0)
+    _fits(source, config.model.height, config.model.width)
+    runs.describe(args.out, config)
+    torch.manual_seed(config.loop.seed)  # initial weights; everything after draws from seeded generators
+    model = Tokenizer(config.model)
+    first = Loader(source, window=1, batch=512, seed=config.loop.seed + 1).batch(0)
     model.init_pca(to_float(torch.from_numpy(first.frames[:, 0])))
-
-    def loader_at(index: int, team: distributed.Team) -> Loader:
-        return Loader(source, window=args.window, batch=args.batch, seed=config.seed, rank=team.rank, ranks=team.ranks, first=index)
-
-    loop.describe(args.out, loop.as_settings(loop=config, tokenizer=preset.tokenizer))
-    print(loop.train(stage, loader_at, args.out, config, args.device))
+    loop.train(
+        TokenizerStage(model, config.loss, args.device),
+        lambda index, team: _loader(source, config, config.window, index, team),
+        args.out, config.loop, args.device,
+    )  # fmt: skip
     return 0
+
+
+def _denoiser(args: argparse.Namespace) -> int:
+    config = _with_budget(settings.resolve(args, runs.denoiser_presets()), args)
+    config = replace(config, tokenizer=str(args.tokenizer), start=str(args.start or ""))
+    tokenizer = runs.load_tokenizer(args.tokenizer).to(args.device)
+    source = open_source(args.data)
+    rows, columns = tokenizer.config.grid
+    sizes = {"tokens_h": rows, "tokens_w": columns, "channels": tokenizer.config.channels}
+    if source.codec.camera is None and config.model.recycle == "warp":
+        sizes["recycle"] = "plain"  # no known camera to warp by
+    config = replace(config, model=replace(config.model, action_width=source.codec.width, **sizes))
+    if args.dry_run:
+        print(settings.show(config))
+        return 0
+    _fits(source, tokenizer.config.height, tokenizer.config.width)
+    runs.describe(args.out, config)
+    torch.manual_seed(config.loop.seed)
+    model = Denoiser(config.model)
+    if args.start:
+        model.load_state_dict(loop.weights(args.start))
+    camera = source.codec.camera
+    recycling = Recycling(tokenizer, config.model.recycle, None if camera is None else camera.fov_y, args.device)
+    loop.train(
+        DenoiserStage(model, recycling, config.loss, args.device),
+        lambda index, team: _loader(source, config, config.window + 1, index, team),
+        args.out, config.loop, args.device,
+    )  # fmt: skip
+    return 0
+
+
+def _with_budget(config: Any, args: argparse.Namespace) -> Any:
+    return replace(config, loop=replace(config.loop, minutes=args.minutes)) if args.minutes else config
+
+
+def _loader(source: Source, config: Any, window: int, index: int, team: Team) -> Loader:
+    return Loader(
+        source, window=window, batch=config.batch, seed=config.loop.seed, rank=team.rank, ranks=team.ranks, first=index
+    )  # fmt: skip
+
+
+def _fits(source: Source, height: int, width: int) -> None:
+    if tuple(source.size) != (height, width):
+        raise ValueError(
+            f"the recordings are {source.size[1]}x{source.size[0]}, the model is {width}x{height}; "
+            f"--set model.width={source.size[1]} --set model.height={source.size[0]} or import them at that size"
+        )

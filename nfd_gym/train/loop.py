@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,10 +33,6 @@ class LoopConfig:
     log_every: int = 20
     sample_minutes: float = 15.0  # how often a strip of decoded pictures goes to TensorBoard
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if (self.minutes > 0) == (self.steps > 0):
-            raise ValueError("give a budget: either loop.minutes (--minutes) or loop.steps (--steps), not both")
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,8 @@ def train(
     stage: Stage, loader_at: Callable[[int, distributed.Team], Loader], run: Path, config: LoopConfig, device: str
 ) -> dict[str, float]:
     """Train until the budget is spent; returns the last averaged log line. Side effect: files in `run`."""
+    if (config.minutes > 0) == (config.steps > 0):
+        raise ValueError("give a budget: either --minutes M or --set loop.steps=N, not both")
     team = distributed.join()
     run.mkdir(parents=True, exist_ok=True)
     model = stage.model.to(device)
@@ -213,26 +211,3 @@ def _tell(name: str, progress: float, line: dict[str, float]) -> None:
         left = line["minutes"] * (1 - progress) / max(progress, 1e-6)
         text = f"{name} {progress:6.1%} step {line['step']:.0f} loss {line['loss']:.4f}"
         print(f"\r{text} {line['frames_per_s']:.0f} frames/s, {left:.1f} min left ", end="", file=sys.stderr)
-
-
-def describe(run: Path, settings: dict[str, Any]) -> None:
-    """Write the resolved settings of a run beside its checkpoint; refuse to resume under other ones."""
-    path = run / "settings.json"
-    text = json.dumps(settings, indent=1, sort_keys=True)
-    if path.exists():
-        old = json.loads(path.read_text())
-        for budget in (old, fresh := json.loads(text)):
-            budget["loop"] = {k: v for k, v in budget.get("loop", {}).items() if k not in BUDGET}
-        if old != fresh:
-            changed = sorted(k for k in old.keys() | fresh.keys() if old.get(k) != fresh.get(k))
-            raise ValueError(f"{run} was started with other settings ({', '.join(changed)}); use a new --out or the old ones")
-    run.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-BUDGET = {"minutes", "steps", "save_minutes", "log_every", "sample_minutes"}  # may change on a resume
-
-
-def as_settings(**configs: Any) -> dict[str, Any]:
-    """Frozen dataclasses and plain values as one JSON-able dict."""
-    return {key: asdict(value) if hasattr(value, "__dataclass_fields__") else value for key, value in configs.items()}

@@ -1,0 +1,40 @@
+"""The last frame as an input of the next one: encoded plain, or as seen after the commanded rotation."""
+
+import torch
+from torch import Tensor
+
+from nfd_gym.keyboard import LOG_SCALE, PITCH
+from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.model.warp import warp
+
+PITCH_LIMIT = 89.5  # degrees; games stop there
+
+
+def turn(pitch: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(dpitch, dyaw, new pitch) in degrees that `actions` (..., A) command from view angle `pitch` (...).
+
+    The action vector ends in pitch and yaw on the log scale of `keyboard.py`.
+    """
+    camera = actions[..., PITCH : PITCH + 2].float()
+    degrees = camera.sign() * torch.expm1(camera.abs() * LOG_SCALE)
+    after = (pitch + degrees[..., 0]).clamp(-PITCH_LIMIT, PITCH_LIMIT)
+    return after - pitch, degrees[..., 1], after
+
+
+def recycle(
+    tokenizer: Tokenizer, kind: str, fov_y: float | None, pixels: Tensor, pitch: Tensor, actions: Tensor
+) -> tuple[Tensor | None, Tensor]:
+    """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and the next pitch (B,).
+
+    `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next. kind "none" gives None.
+    """
+    if fov_y is None:
+        if kind == "warp":
+            raise ValueError("recycle='warp' needs an action codec with a camera; train with --set denoiser.recycle=plain")
+        return (None if kind == "none" else tokenizer.encode(pixels)), pitch
+    dpitch, dyaw, after = turn(pitch, actions)
+    if kind == "none":
+        return None, after
+    if kind == "warp":
+        pixels = warp(pixels, dpitch, dyaw, pitch, fov_y)
+    return tokenizer.encode(pixels), after

@@ -1,0 +1,170 @@
+"""Stage 2: the denoiser, by flow matching with x-prediction.
+
+Two regimes: "forced" (diffusion forcing, as in the paper: every frame of the clip has its own noise
+level and learns) and "packed" (teacher forcing on [clean | noisy]: twice the tokens, clean context).
+Where the last frame is recycled, the clean past reaches every frame anyway and "forced" is half the cost.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfd_gym.data.loader import Batch
+from nfd_gym.diffusion.flow import draw_sigma, interpolate, ramp_weight
+from nfd_gym.diffusion.sample import sample_frame
+from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.model.recycle import recycle
+from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.train.loop import Moment
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserLoss:
+    regime: str = "forced"  # or "packed"
+    pure: float = 0.3  # share of frames at noise level exactly 1
+    one_step: float = 0.5  # share of clips whose frames are all at level 1, as in one-step rollouts
+    ramp: bool = False  # Dreamer 4's weight 0.9 (1-sigma) + 0.1
+    context_noise: float = 0.15  # packed: the clean half gets up to this much noise
+    channel_power: float = 1.0  # channels weigh by std^power: 0 all alike (texture), 2 as in the picture (PSNR)
+    recycled_noise: float = 0.1  # noise on the recycled last frame, up to this much, against drift
+    rollout_from: float = 0.6  # from this share of the budget on ...
+    rollout: float = 0.5  # ... this share of the batches recycles the model's own free rollout
+
+    def __post_init__(self) -> None:
+        if self.regime not in ("forced", "packed"):
+            raise ValueError(f"loss.regime must be 'forced' or 'packed', got {self.regime!r}")
+
+
+@dataclass(frozen=True)
+class Window:
+    """One batch as tensors: T frames, each with the frame before it."""
+
+    pixels: Tensor  # (B, T+1, 3, H, W)
+    latents: Tensor  # (B, T+1, N, C)
+    actions: Tensor  # (B, T, A) actions[:, i] made frame i+1 from frame i
+    pitch: Tensor  # (B, T+1)
+
+    @property
+    def clean(self) -> Tensor:
+        return self.latents[:, 1:]
+
+
+class Recycling:
+    """Frames to recycled inputs, for one tokenizer, denoiser setting and camera."""
+
+    def __init__(self, tokenizer: Tokenizer, kind: str, fov_y: float | None, device: str) -> None:
+        self.tokenizer, self.kind, self.fov_y, self.device = tokenizer, kind, fov_y, device
+
+    @torch.no_grad()
+    def window(self, batch: Batch) -> Window:
+        pixels = to_float(torch.from_numpy(batch.frames).to(self.device))
+        latents = self.tokenizer.encode(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+        actions = torch.from_numpy(batch.actions[:, 1:]).to(self.device)
+        return Window(pixels, latents, actions, torch.from_numpy(batch.pitch).to(self.device))
+
+    @torch.no_grad()
+    def decoded(self, latents: Tensor) -> Tensor:
+        """(B,T,N,C) -> pixels (B,T,3,H,W), rounded to bytes as a rollout's frames are."""
+        pixels = self.tokenizer.decode(latents.flatten(0, 1))
+        return to_float(to_uint8(pixels)).unflatten(0, latents.shape[:2])
+
+    @torch.no_grad()
+    def given(self, last: Tensor, window: Window) -> Tensor | None:
+        """Recycled inputs (B,T,N,C) from last frames (B,T,3,H,W) of a window."""
+        if self.kind == "none":
+            return None
+        latents, _ = recycle(
+            self.tokenizer, self.kind, self.fov_y,
+            last.flatten(0, 1), window.pitch[:, :-1].flatten(), window.actions.flatten(0, 1),
+        )  # fmt: skip
+        assert latents is not None
+        return latents.unflatten(0, last.shape[:2])
+
+    @torch.no_grad()
+    def rollout(self, model: Denoiser, window: Window, random: torch.Generator) -> Tensor:
+        """Frames (B,T,3,H,W) that the model makes freely, in one step each, from the window's first frame."""
+        cache = model.make_cache(len(window.actions))
+        pixels, pitch = window.pixels[:, 0], window.pitch[:, 0]
+        frames = []
+        for i in range(window.actions.shape[1]):
+            action = window.actions[:, i]
+            recycled, pitch = recycle(self.tokenizer, self.kind, self.fov_y, pixels, pitch, action)
+            noise = torch.randn(window.clean[:, i].shape, generator=random, device=self.device)
+            clean = sample_frame(model, cache, action, recycled, noise)
+            pixels = self.decoded(clean[:, None])[:, 0]
+            frames.append(pixels)
+        return torch.stack(frames, dim=1)
+
+
+class DenoiserStage:
+    name = "denoiser"
+
+    def __init__(self, model: Denoiser, recycling: Recycling, config: DenoiserLoss, device: str) -> None:
+        self.model, self.recycling, self.config, self.device = model, recycling, config, device
+        std = recycling.tokenizer.std**config.channel_power
+        self.channel_weight = (std / std.mean()).to(device)
+
+    def loss(self, batch: Batch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
+        config, random = self.config, moment.random
+        window = self.recycling.window(batch)
+        recycled, own = self._recycled(window, moment)
+        clean, actions = window.clean, window.actions
+        shape = clean.shape[:2]
+        sigma = draw_sigma(shape, random, self.device, config.pure)
+        one_step = torch.rand(shape[0], 1, generator=random, device=self.device) < config.one_step
+        if config.regime == "forced":
+            sigma = torch.where(one_step, torch.ones_like(sigma), sigma)
+        noise = torch.randn(clean.shape, generator=random, device=self.device)
+        noisy = interpolate(clean, noise, sigma)
+        if config.regime == "forced":
+            out = self.model(noisy, sigma, actions, recycled)
+        else:
+            light = config.context_noise * torch.rand(shape, generator=random, device=self.device)
+            context = interpolate(clean, torch.randn(clean.shape, generator=random, device=self.device), light)
+            out = self.model.packed(context, noisy, light, sigma, actions, recycled)
+        error = ((out - clean).square() * self.channel_weight).mean((-1, -2))  # (B, T)
+        weighted = error * ramp_weight(sigma) if config.ramp else error
+        logs = self._by_level(error.detach(), sigma)
+        if own:
+            logs = {f"own_{key}": value for key, value in logs.items()}
+        if recycled is not None and not own:
+            copy = ((recycled - clean).square() * self.channel_weight).mean()
+            logs["copy"] = copy.item()  # what the recycled frame alone is worth
+        return weighted.mean(), logs
+
+    def _recycled(self, window: Window, moment: Moment) -> tuple[Tensor | None, bool]:
+        """Recycled inputs, from recorded frames or (True) from the model's own rollout."""
+        config, random = self.config, moment.random
+        if self.recycling.kind == "none":
+            return None, False
+        draw = torch.rand((), generator=random, device=self.device).item()
+        own = moment.progress >= config.rollout_from and draw < config.rollout
+        if own:
+            made = self.recycling.rollout(self.model, window, random)
+            last = torch.cat([window.pixels[:, :1], made[:, :-1]], dim=1)
+        else:
+            before = window.latents[:, :-1]
+            level = config.recycled_noise * torch.rand((*before.shape[:2], 1, 1), generator=random, device=self.device)
+            shaken = before + level * torch.randn(before.shape, generator=random, device=self.device)
+            last = self.recycling.decoded(shaken)
+        return self.recycling.given(last, window), own
+
+    def _by_level(self, error: Tensor, sigma: Tensor) -> dict[str, float]:
+        """Mean error by noise level: it should rise and flatten towards 1."""
+        logs = {}
+        for low, high in ((0.0, 0.3), (0.3, 0.6), (0.6, 0.999), (0.999, 1.1)):
+            inside = (sigma >= low) & (sigma < high)
+            if inside.any():
+                logs[f"sigma_{low:.1f}"] = error[inside].mean().item()
+        return logs
+
+    @torch.no_grad()
+    def picture(self, batch: Batch) -> Tensor:
+        """Rows real, dreamt: the first clip of the batch."""
+        window = self.recycling.window(batch)
+        random = torch.Generator(self.device).manual_seed(0)
+        made = self.recycling.rollout(self.model, window, random)[:1]
+        rows = [to_uint8(window.pixels[0, 1:]), to_uint8(made[0])]
+        return torch.cat([torch.cat(list(row[:8]), dim=1) for row in rows])

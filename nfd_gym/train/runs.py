@@ -1,0 +1,88 @@
+"""A run: one folder with the settings, the checkpoint and the logs of one training."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nfd_gym import settings
+from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
+from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
+from nfd_gym.presets import PRESETS
+from nfd_gym.train.denoiser_step import DenoiserLoss
+from nfd_gym.train.loop import LoopConfig, weights
+from nfd_gym.train.tokenizer_step import TokenizerLoss
+
+BUDGET = {"minutes", "steps", "save_minutes", "log_every", "sample_minutes"}  # may change on a resume
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerRun:
+    model: TokenizerConfig = TokenizerConfig()
+    loss: TokenizerLoss = TokenizerLoss()
+    loop: LoopConfig = LoopConfig(lr=1.5e-3, muon=False, ema=0.99)
+    batch: int = 4  # clips a step
+    window: int = 4  # frames a clip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserRun:
+    model: DenoiserConfig = DenoiserConfig()
+    loss: DenoiserLoss = DenoiserLoss()
+    loop: LoopConfig = LoopConfig()
+    batch: int = 4
+    window: int = 12  # frames that learn, each with the frame before it
+    tokenizer: str = ""  # its run
+    start: str = ""  # a run of the same sizes whose averaged weights to start from
+
+
+def tokenizer_presets() -> dict[str, TokenizerRun]:
+    order = ["tiny", *(name for name in PRESETS if name != "tiny")]
+    return {name: TokenizerRun(model=PRESETS[name].tokenizer) for name in order}
+
+
+def denoiser_presets() -> dict[str, DenoiserRun]:
+    order = ["tiny", *(name for name in PRESETS if name != "tiny")]
+    return {name: DenoiserRun(model=PRESETS[name].denoiser) for name in order}
+
+
+def describe(run: Path, resolved: Any) -> None:
+    """Write the settings of a run beside its checkpoint; refuse to resume it under other ones."""
+    path = run / "settings.json"
+    fresh = settings.to_json(resolved)
+    if path.exists():
+        old = json.loads(path.read_text("utf-8"))
+        changed = sorted(key for key in fresh if _comparable(fresh, key) != _comparable(old, key))
+        if changed:
+            raise ValueError(f"{run} was started with other settings ({', '.join(changed)}); give another --out")
+    run.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(fresh, indent=1) + "\n", "utf-8")
+
+
+def load_tokenizer(run: Path) -> Tokenizer:
+    """The tokenizer that a run trained (averaged weights), frozen."""
+    config = settings.from_json(TokenizerRun, _described(run)).model
+    model = Tokenizer(config)
+    model.load_state_dict(weights(run))
+    return model.eval().requires_grad_(False)
+
+
+def load_denoiser(run: Path) -> tuple[Denoiser, DenoiserRun]:
+    """The denoiser that a run trained (averaged weights) and the run's settings."""
+    config = settings.from_json(DenoiserRun, _described(run))
+    model = Denoiser(config.model)
+    model.load_state_dict(weights(run))
+    return model, config
+
+
+def _described(run: Path) -> dict[str, Any]:
+    path = run / "settings.json"
+    if not path.is_file():
+        raise ValueError(f"{run} is no run of `python -m nfd_gym train` (it has no settings.json)")
+    described: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return described
+
+
+def _comparable(described: dict[str, Any], key: str) -> Any:
+    value = described.get(key)
+    return {k: v for k, v in value.items() if k not in BUDGET} if key == "loop" and isinstance(value, dict) else value
