@@ -96,7 +96,7 @@ def jvp(
     """
     device = primals[0].device.type
     with torch.no_grad(), torch.autocast(device, enabled=False):
-        out: tuple[Tensor, Tensor] = torch.func.jvp(function, primals, tangents)
+        out = torch.func.jvp(function, primals, tangents)
     return out[0].detach(), out[1].detach()
 
 

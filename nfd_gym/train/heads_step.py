@@ -111,7 +111,7 @@ def fit(config: HeadsConfig, examples: Examples, run: HeadsRun, device: str) -> 
         optimiser.step()
         schedule.step()
         if step % 50 == 0:
-            bar.update(step, f"loss {float(loss):.4f}")
+            bar.update(step, f"loss {loss.item():.4f}")
     bar.close()
     return heads.eval().requires_grad_(False)
 
