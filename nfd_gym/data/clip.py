@@ -77,6 +77,25 @@ class Clip:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def cut(self, start: int, stop: int) -> "Clip":
+        """Frames start..stop-1 with everything that belongs to them."""
+        if not 0 <= start <= stop <= len(self):
+            raise DataError(f"{self.name}: frames {start}..{stop} asked for, it has {len(self)}.")
+        part = slice(start, stop)
+        return replace(
+            self,
+            frames=self.frames[part],
+            actions=self.actions[part],
+            rewards=None if self.rewards is None else self.rewards[part],
+            pitch=None if self.pitch is None else self.pitch[part],
+            events=tuple(
+                replace(event, frame=event.frame - start)
+                for event in self.events
+                if start <= event.frame < stop
+            ),
+            state={key: values[part] for key, values in self.state.items()},
+        )
+
     @classmethod
     def align(
         cls,

@@ -18,7 +18,7 @@ class Index:
     fps: float = 0.0
     codec: dict[str, Any] | None = None
     ours: bool = False  # written by ClipWriter
-    about: dict[str, dict[str, Any]] | None = None  # whatever else the index says about each clip
+    about: dict[str, dict[str, Any]] | None = None  # all it says of each clip; None: no index
 
 
 def read_index(folder: Path) -> Index:

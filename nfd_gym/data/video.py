@@ -1,5 +1,6 @@
 """Exact frames out of compressed video: frame i is the i-th picture in order of presentation."""
 
+import io
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,31 @@ def index_video(path: Path) -> VideoIndex:
         width=width,
         fps=fps,
     )
+
+
+def decode_picture(data: bytes, name: str) -> Frames:
+    """One compressed picture (JPEG, PNG) as uint8 (H, W, 3) RGB."""
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            picture = next(iter(container.decode(video=0)))
+            return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+    except (av.FFmpegError, OSError, StopIteration) as error:
+        raise DataError(f"{name}: a picture cannot be decoded ({error}); copy it again.") from error
+
+
+def resize(frames: Frames, size: tuple[int, int]) -> Frames:
+    """Frames (T, H, W, 3) at another size (H, W), area-averaged; the same size costs nothing."""
+    if frames.shape[1:3] == size:
+        return frames
+    reformatter = VideoReformatter()
+    small = np.empty((len(frames), *size, 3), np.uint8)
+    for index, frame in enumerate(frames):
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = reformatter.reformat(
+            picture, width=size[1], height=size[0], format="rgb24", interpolation="AREA"
+        )
+        small[index] = picture.to_ndarray()
+    return small
 
 
 class VideoReader:

@@ -22,11 +22,10 @@ class VPTSource:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.index = read_index(self.path)
-        self.codec = (
-            codec_from_json(self.index.codec)
-            if self.index.codec
-            else KeysAndMouse(camera=Camera(72.0))
-        )
+        # Minecraft is filmed at 70 degrees, Luanti at 72; only Luanti's recorder writes an index.
+        self.codec = KeysAndMouse(camera=Camera(70.0 if self.index.about is None else 72.0))
+        if self.index.codec:
+            self.codec = codec_from_json(self.index.codec)
         self.names = list(self.index.clips)
         self._videos: dict[str, VideoIndex] = {}
         self._rows: dict[str, Rows] = {}
