@@ -12,7 +12,7 @@ from nfd_gym.data import Loader, Source, open_source
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.train import loop, runs
+from nfd_gym.train import bundle, heads_step, loop, runs
 from nfd_gym.train.denoiser_step import DenoiserStage, Recycling
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.tokenizer_step import TokenizerStage
@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     denoiser = stages.add_parser("denoiser", help="stage 2: the diffusion transformer (needs --tokenizer RUN)")
     denoiser.add_argument("--tokenizer", type=Path, required=True, metavar="RUN", help="run of stage 1")
     denoiser.add_argument("--start", type=Path, metavar="RUN", help="begin with that run's averaged weights")
+    bundle.add_arguments(stages.add_parser("world", help="bundle runs and start clips into a world folder"))
+    heads_step.add_arguments(stages.add_parser("heads", help="stage 4: reward heads on logged events"))
     for stage, presets in ((tokenizer, runs.tokenizer_presets()), (denoiser, runs.denoiser_presets())):
         stage.add_argument("--data", type=Path, required=True, help="folder of recordings (see `import`)")
         stage.add_argument("--out", type=Path, required=True, help="run folder; the same command again resumes it")
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    return {"tokenizer": _tokenizer, "denoiser": _denoiser}[args.stage](args)
+    return {"tokenizer": _tokenizer, "denoiser": _denoiser, "world": bundle.main, "heads": heads_step.main}[args.stage](args)
 
 
 def _tokenizer(args: argparse.Namespace) -> int:
