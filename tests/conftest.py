@@ -1,0 +1,96 @@
+"""Fixtures that several packages' tests share."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nfd_gym.actions import Camera, KeysAndMouse
+from nfd_gym.data.clip import Clip
+from nfd_gym.data.store import ClipWriter
+from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.pixels import to_float
+from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.presets import PRESETS
+from nfd_gym.world import WorldModel
+
+
+@pytest.fixture(scope="session")
+def tiny_world() -> WorldModel:
+    """An untrained 48x32 world whose every input matters; share it, never change it."""
+    return make_tiny_world()
+
+
+@pytest.fixture(scope="session")
+def tiny_world_path(tiny_world: WorldModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_world` as a folder with start clips; loading it gives exactly the same weights."""
+    folder = tmp_path_factory.mktemp("tiny") / "world"
+    tiny_world.save(folder)
+    writer = ClipWriter(folder / "starts", tiny_world.codec, fps=20.0, size=(32, 48))
+    for seed, name in enumerate(name for names in tiny_world.splits.values() for name in names):
+        writer.write(make_texture_clip(seed, name))
+    return folder
+
+
+def make_tiny_world(**denoiser: object) -> WorldModel:
+    """The micro preset with a PCA tokenizer and random weights where training starts from zero."""
+    preset = PRESETS["micro"]
+    random = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tokenizer = Tokenizer(preset.tokenizer)
+        denoiser_net = Denoiser(replace(preset.denoiser, **denoiser))  # type: ignore[arg-type]
+    clips = [make_texture_clip(seed, "pca").frames for seed in range(4)]
+    tokenizer.init_pca(to_float(torch.from_numpy(np.concatenate(clips))))
+    redraw_zeros(tokenizer, 0.02, random)
+    redraw_zeros(denoiser_net, 0.6, random)
+    with torch.no_grad():
+        denoiser_net.tokens_out.weight *= 0.2  # a gentle change of the recycled frame
+        for block in denoiser_net.blocks:
+            block.q_scale *= 3.0  # attention that picks, instead of averaging everything
+    for net in (tokenizer, denoiser_net):
+        for value in net.state_dict().values():
+            value.copy_(value.half())  # so that a saved world (fp16) loads without rounding
+        net.eval().requires_grad_(False)
+    return WorldModel(
+        name="tiny-test",
+        codec=KeysAndMouse(camera=Camera(72.0)),
+        tokenizer=tokenizer,
+        denoiser=denoiser_net,
+        splits={"train": ["start-0", "start-1", "start-2"], "test": ["start-3", "start-4"]},
+        provenance={"trained": "never; random weights for tests"},
+    )
+
+
+@torch.no_grad()
+def redraw_zeros(net: nn.Module, std: float, random: torch.Generator) -> None:
+    """Give layers that start at zero (adaLN-Zero, output layers) weights, so that inputs matter."""
+    for module in net.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d) and not module.weight.any():
+            module.weight.copy_(torch.randn(module.weight.shape, generator=random) * std)
+
+
+def make_texture_clip(seed: int, name: str, frames: int = 12) -> Clip:
+    """48x32 frames of a smooth random texture that the mouse pushes around."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (16, 24, 3)).astype(np.float32)
+    texture = np.kron(coarse, np.ones((8, 8, 1), np.float32))
+    for axis in (0, 1):
+        for _ in range(3):
+            texture = (np.roll(texture, -2, axis) + 2 * texture + np.roll(texture, 2, axis)) / 4
+    codec = KeysAndMouse()
+    turns = rng.integers(-2, 3, (frames, 2)).astype(np.float64)
+    turns[0] = 0
+    keys = [("forward",) if rng.random() < 0.5 else () for _ in range(frames)]
+    keys[0] = ()
+    where = np.cumsum(turns, axis=0).astype(int)  # one degree is one pixel, roughly
+    pictures = [np.roll(texture, (-dy, -dx), (0, 1))[40:72, 60:108] for dy, dx in where]
+    return Clip(
+        frames=np.stack(pictures).round().astype(np.uint8),
+        actions=np.stack([codec.vector(k, *turn) for k, turn in zip(keys, turns, strict=True)]),
+        pitch=where[:, 0].astype(np.float32),
+        name=name,
+    )
