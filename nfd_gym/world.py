@@ -1,9 +1,9 @@
 """WorldModel: the artefact on disk, one folder with everything a world needs. Immutable after load.
 
-    world.json              format, codec, sizes, sampler, starts, provenance, checksums
-    tokenizer.safetensors   denoiser.safetensors   [heads.safetensors]      fp16 weights
-    starts/                 start clips in the store format of nfd_gym.data
-    README.md               the card
+world.json              format, codec, sizes, sampler, starts, provenance, checksums
+tokenizer.safetensors   denoiser.safetensors   [heads.safetensors]      fp16 weights
+starts/                 start clips in the store format of nfd_gym.data
+README.md               the card
 """
 
 import hashlib
@@ -40,12 +40,18 @@ class WorldSettings:
 
     fps: float = 20.0
     sigmas: tuple[float, ...] = (1.0,)  # noise levels of the denoising steps
-    context: str = "noisy"  # whose keys and values the cache keeps: "noisy" last step's, "exact" own pass
+    context: str = (
+        "noisy"  # whose keys and values the cache keeps: "noisy" last step's, "exact" own pass
+    )
     clean_sigma: float = 0.0  # level that the own pass is labelled with
     latent_limit: float = 5.0  # generated latents are clamped to this many standard deviations
 
     def __post_init__(self) -> None:
-        if not self.sigmas or self.sigmas[0] != 1.0 or list(self.sigmas) != sorted(self.sigmas, reverse=True):
+        if (
+            not self.sigmas
+            or self.sigmas[0] != 1.0
+            or list(self.sigmas) != sorted(self.sigmas, reverse=True)
+        ):
             raise ValueError(f"sigmas must fall from 1.0, got {self.sigmas}")
         if self.context not in ("noisy", "exact"):
             raise ValueError(f"context must be 'noisy' or 'exact', got {self.context!r}")
@@ -59,7 +65,9 @@ class WorldModel:
     denoiser: Denoiser
     heads: RewardHeads | None = None
     settings: WorldSettings = WorldSettings()
-    splits: Mapping[str, list[str]] = field(default_factory=dict)  # "train"/"test" -> names of start clips
+    splits: Mapping[str, list[str]] = field(
+        default_factory=dict
+    )  # "train"/"test" -> names of start clips
     provenance: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None  # the folder it was loaded from
     fingerprint: str = ""  # changes with any weight or setting; saved states and caches carry it
@@ -73,10 +81,14 @@ class WorldModel:
         """The start clips; a world may come without."""
         folder = None if self.path is None else self.path / "starts"
         if folder is None or not folder.is_dir():
-            raise WorldError(f"world {self.name!r} has no start clips; pass reset(options={{'frames': ...}})")
+            raise WorldError(
+                f"world {self.name!r} has no start clips; pass reset(options={{'frames': ...}})"
+            )
         return open_source(folder)
 
-    def recycle(self, pixels: Tensor, pitch: Tensor, actions: Tensor) -> tuple[Tensor | None, Tensor]:
+    def recycle(
+        self, pixels: Tensor, pitch: Tensor, actions: Tensor
+    ) -> tuple[Tensor | None, Tensor]:
         """The last frame (B,3,H,W) as the next one's input, and the pitch (B,) after `actions` (B,A)."""
         camera = self.codec.camera
         fov_y = None if camera is None else camera.fov_y
@@ -86,7 +98,10 @@ class WorldModel:
         """Write the folder; world.json comes last, so a killed save is no world. Starts are not copied."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        sums = {name: _write_weights(folder / f"{name}.safetensors", part, dtype) for name, part in self._parts()}
+        sums = {
+            name: _write_weights(folder / f"{name}.safetensors", part, dtype)
+            for name, part in self._parts()
+        }
         described = {
             "format": FORMAT,
             "name": self.name,
@@ -102,7 +117,10 @@ class WorldModel:
         _write_text(folder / "world.json", json.dumps(described, indent=1) + "\n")
 
     def _parts(self) -> list[tuple[str, nn.Module]]:
-        parts: list[tuple[str, nn.Module]] = [("tokenizer", self.tokenizer), ("denoiser", self.denoiser)]
+        parts: list[tuple[str, nn.Module]] = [
+            ("tokenizer", self.tokenizer),
+            ("denoiser", self.denoiser),
+        ]
         return parts if self.heads is None else [*parts, ("heads", self.heads)]
 
     @classmethod
@@ -111,10 +129,18 @@ class WorldModel:
         folder = Path(path)
         described = _read_json(folder)
         try:
-            tokenizer = Tokenizer(settings.from_json(TokenizerConfig, described["tokenizer"], "tokenizer"))
-            denoiser = Denoiser(settings.from_json(DenoiserConfig, described["denoiser"], "denoiser"))
+            tokenizer = Tokenizer(
+                settings.from_json(TokenizerConfig, described["tokenizer"], "tokenizer")
+            )
+            denoiser = Denoiser(
+                settings.from_json(DenoiserConfig, described["denoiser"], "denoiser")
+            )
             heads = described["heads"]
-            heads = None if heads is None else RewardHeads(settings.from_json(HeadsConfig, heads, "heads"))
+            heads = (
+                None
+                if heads is None
+                else RewardHeads(settings.from_json(HeadsConfig, heads, "heads"))
+            )
             model = cls(
                 name=str(described["name"]),
                 codec=codec_from_json(described["codec"]),
@@ -135,7 +161,9 @@ class WorldModel:
             if isinstance(error, WorldError | DataError):
                 raise
             what = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
-            raise WorldError(f"{folder / 'world.json'}: {what}; restore the world from its source") from error
+            raise WorldError(
+                f"{folder / 'world.json'}: {what}; restore the world from its source"
+            ) from error
         return model
 
 
@@ -149,7 +177,9 @@ def _read_json(folder: Path) -> dict[str, Any]:
     try:
         described = json.loads(file.read_text("utf-8"))
     except ValueError as error:
-        raise WorldError(f"{file} is not JSON ({error}); restore the world from its source") from error
+        raise WorldError(
+            f"{file} is not JSON ({error}); restore the world from its source"
+        ) from error
     if not isinstance(described, dict) or not isinstance(described.get("format"), int):
         raise WorldError(f"{file} is no world description (it has no format number)")
     if described["format"] > FORMAT:
@@ -161,7 +191,10 @@ def _read_json(folder: Path) -> dict[str, Any]:
 
 
 def _fingerprint(described: Mapping[str, Any]) -> str:
-    core = {key: described[key] for key in ("codec", "tokenizer", "denoiser", "heads", "settings", "sha256")}
+    core = {
+        key: described[key]
+        for key in ("codec", "tokenizer", "denoiser", "heads", "settings", "sha256")
+    }
     return hashlib.sha256(json.dumps(core, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -180,9 +213,14 @@ def _read_weights(file: Path, part: nn.Module, expected: str) -> None:
     if not file.is_file():
         raise WorldError(f"{file} is missing; restore the world from its source")
     if hashlib.sha256(file.read_bytes()).hexdigest() != expected:
-        raise WorldError(f"{file} is damaged (its checksum differs from world.json); restore it from its source")
+        raise WorldError(
+            f"{file} is damaged (its checksum differs from world.json); restore it from its source"
+        )
     try:
-        weights = {key: value.float() if value.is_floating_point() else value for key, value in load_file(file).items()}
+        weights = {
+            key: value.float() if value.is_floating_point() else value
+            for key, value in load_file(file).items()
+        }
         part.load_state_dict(weights, strict=True)
     except (SafetensorError, RuntimeError) as error:
         raise WorldError(f"{file} does not fit world.json: {error}") from error

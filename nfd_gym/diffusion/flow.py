@@ -1,7 +1,7 @@
 """Flow matching on straight paths. Convention, said once:
 
-    noisy    = (1 - sigma) * clean + sigma * noise      sigma 0 is a clean frame, 1 pure noise
-    velocity = noise - clean                            d noisy / d sigma
+noisy    = (1 - sigma) * clean + sigma * noise      sigma 0 is a clean frame, 1 pure noise
+velocity = noise - clean                            d noisy / d sigma
 """
 
 import torch

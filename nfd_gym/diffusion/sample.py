@@ -9,7 +9,9 @@ from torch import Tensor
 Predict = Callable[[Tensor, float], Tensor]  # (noisy, sigma) -> clean prediction
 
 
-def refine(predict: Predict, noise: Tensor, sigmas: Sequence[float], fresh: Sequence[Tensor] = ()) -> Tensor:
+def refine(
+    predict: Predict, noise: Tensor, sigmas: Sequence[float], fresh: Sequence[Tensor] = ()
+) -> Tensor:
     """Few-step sampling: predict clean, put noise back down to the next level, predict again.
 
     The same noise returns at every step (still things do not flicker) unless `fresh` holds one draw per
@@ -22,7 +24,9 @@ def refine(predict: Predict, noise: Tensor, sigmas: Sequence[float], fresh: Sequ
     return clean
 
 
-def integrate(predict: Predict, noise: Tensor, steps: int, method: str = "euler", floor: float = 0.02) -> Tensor:
+def integrate(
+    predict: Predict, noise: Tensor, steps: int, method: str = "euler", floor: float = 0.02
+) -> Tensor:
     """Solve the flow from pure noise to a clean frame in `steps` intervals.
 
     "euler", "heun" (two evaluations an interval) or "dpm2m" (DPM-Solver++(2M): remembers the last
@@ -115,7 +119,11 @@ def sample_ode(
 
 
 def bind(
-    network: Network, cache: Cache | None, action: Tensor, recycled: Tensor | None, last: float | None = None
+    network: Network,
+    cache: Cache | None,
+    action: Tensor,
+    recycled: Tensor | None,
+    last: float | None = None,
 ) -> Predict:
     """A one-frame `Predict`; the evaluation at level `last` commits its keys and values."""
 

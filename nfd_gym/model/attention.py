@@ -46,7 +46,9 @@ def within_frames(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out.unflatten(0, (-1, frames))
 
 
-def over_frames(q: Tensor, k: Tensor, v: Tensor, past: int, window: int, mask: Tensor | None = None) -> Tensor:
+def over_frames(
+    q: Tensor, k: Tensor, v: Tensor, past: int, window: int, mask: Tensor | None = None
+) -> Tensor:
     """Every token of new frame i sees its own frame and the `window` frames before it.
 
     k and v hold `past` older frames before the new ones. `mask` (B, past) hides older frames that a
@@ -62,7 +64,9 @@ def over_frames(q: Tensor, k: Tensor, v: Tensor, past: int, window: int, mask: T
             old = mask[:, first:past]
             seen = torch.cat([old, old.new_ones(len(old), last - past)], dim=1)
             seen = seen.repeat_interleave(tokens, dim=1)[:, None, None]
-        outs.append(attend(q[:, i], k[:, first:last].flatten(1, 2), v[:, first:last].flatten(1, 2), seen))
+        outs.append(
+            attend(q[:, i], k[:, first:last].flatten(1, 2), v[:, first:last].flatten(1, 2), seen)
+        )
     return torch.stack(outs, dim=1)
 
 
@@ -74,7 +78,9 @@ def over_packed(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     noisy: list[Tensor] = []
     for i in range(frames):
         first, own = max(0, i - window), frames + i
-        outs.append(attend(q[:, i], k[:, first : i + 1].flatten(1, 2), v[:, first : i + 1].flatten(1, 2)))
+        outs.append(
+            attend(q[:, i], k[:, first : i + 1].flatten(1, 2), v[:, first : i + 1].flatten(1, 2))
+        )
         keys = torch.cat([k[:, first:i], k[:, own : own + 1]], dim=1).flatten(1, 2)
         values = torch.cat([v[:, first:i], v[:, own : own + 1]], dim=1).flatten(1, 2)
         noisy.append(attend(q[:, own], keys, values))

@@ -90,7 +90,11 @@ class FrameCache:
     def clone(self) -> "FrameCache":
         copy = object.__new__(FrameCache)
         copy.window, copy.slots, copy.end = self.window, self.slots, self.end
-        copy.keys, copy.values, copy.valid = self.keys.clone(), self.values.clone(), self.valid.clone()
+        copy.keys, copy.values, copy.valid = (
+            self.keys.clone(),
+            self.values.clone(),
+            self.valid.clone(),
+        )
         return copy
 
     def _order(self, count: int) -> list[int]:

@@ -31,8 +31,12 @@ class DenoiserConfig:
     mlp_ratio: int = 4
     window: int = 8  # frames before the present one that a causal block sees
     causal_every: int = 3  # 1: every block looks back, as in the paper; 3: blocks 3, 6, ... do
-    recycle: str = "warp"  # last frame as an input: "warp"ed by the commanded rotation, "plain", "none"
-    form: str = "x"  # what the head gives: "x" the clean frame, "anchored" (1-s)*noisy + s*D, "v" velocity
+    recycle: str = (
+        "warp"  # last frame as an input: "warp"ed by the commanded rotation, "plain", "none"
+    )
+    form: str = (
+        "x"  # what the head gives: "x" the clean frame, "anchored" (1-s)*noisy + s*D, "v" velocity
+    )
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
@@ -42,7 +46,9 @@ class DenoiserConfig:
         if self.form not in ("x", "anchored", "v"):
             raise ValueError(f"form must be 'x', 'anchored' or 'v', got {self.form!r}")
         if self.depth < self.causal_every:
-            raise ValueError(f"no block would look back: depth {self.depth} < causal_every {self.causal_every}")
+            raise ValueError(
+                f"no block would look back: depth {self.depth} < causal_every {self.causal_every}"
+            )
 
     @property
     def tokens(self) -> int:
@@ -102,12 +108,15 @@ class Denoiser(nn.Module):
                 assert cache is not None
                 old_k, old_v = cache.past(self._layer_of[block])
                 k, v = torch.cat([old_k, k], dim=1), torch.cat([old_v, v], dim=1)
-            return over_frames(rotate(q, turn[past:]), rotate(k, turn), v, past, self.config.window, mask)
+            return over_frames(
+                rotate(q, turn[past:]), rotate(k, turn), v, past, self.config.window, mask
+            )
 
         clean = self._run(noisy, sigma, actions, recycled, look)
         if commit and cache is not None:
             cache.append(
-                torch.stack([k[:, :commit] for k, _ in kept]), torch.stack([v[:, :commit] for _, v in kept])
+                torch.stack([k[:, :commit] for k, _ in kept]),
+                torch.stack([v[:, :commit] for _, v in kept]),
             )
         return clean
 
@@ -157,7 +166,15 @@ class Denoiser(nn.Module):
         c = self.config
         where = self.tokens_in.weight
         return FrameCache(
-            len(c.causal_blocks), lanes, c.window, c.tokens, c.heads, c.head_dim, spare, where.device, where.dtype
+            len(c.causal_blocks),
+            lanes,
+            c.window,
+            c.tokens,
+            c.heads,
+            c.head_dim,
+            spare,
+            where.device,
+            where.dtype,
         )
 
     @property
@@ -189,7 +206,9 @@ class Denoiser(nn.Module):
         watch: Callable[[int, Tensor], None] | None = None,
     ) -> Tensor:
         if (recycled is None) != (self.config.recycle == "none"):
-            raise ValueError(f"recycle={self.config.recycle!r} does not fit recycled={type(recycled).__name__}")
+            raise ValueError(
+                f"recycle={self.config.recycle!r} does not fit recycled={type(recycled).__name__}"
+            )
         x = self.tokens_in(noisy if recycled is None else torch.cat([noisy, recycled], dim=-1))
         condition = self.condition(sigma, actions)[:, :, None]  # (B, T, 1, D)
         for index, block in enumerate(self.blocks):
@@ -223,9 +242,13 @@ class Block(nn.Module):
         self.mlp_in = nn.Linear(d, config.mlp_ratio * d)
         self.mlp_out = nn.Linear(config.mlp_ratio * d, d)
 
-    def forward(self, x: Tensor, condition: Tensor, look: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    def forward(
+        self, x: Tensor, condition: Tensor, look: Callable[[Tensor, Tensor, Tensor], Tensor]
+    ) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).chunk(6, dim=-1)
-        q, k, v = self.qkv(_norm(x) * (1 + scale1) + shift1).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        q, k, v = (
+            self.qkv(_norm(x) * (1 + scale1) + shift1).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        )
         q, k = _rms(q) * self.q_scale, _rms(k) * self.k_scale
         x = x + gate1 * self.attended(look(q, k, v).flatten(-2))
         return x + gate2 * self.mlp_out(F.silu(self.mlp_in(_norm(x) * (1 + scale2) + shift2)))
@@ -238,16 +261,22 @@ class Condition(nn.Module):
         super().__init__()
         self.bands = bands
         self.level = nn.Sequential(nn.Linear(2 * bands, width), nn.SiLU(), nn.Linear(width, width))
-        self.action = nn.Sequential(nn.Linear(3 * action_width, width), nn.SiLU(), nn.Linear(width, width))
+        self.action = nn.Sequential(
+            nn.Linear(3 * action_width, width), nn.SiLU(), nn.Linear(width, width)
+        )
 
     def forward(self, sigma: Tensor, actions: Tensor) -> Tensor:
         """sigma (B,T), actions (B,T,A) -> (B,T,D). Frequencies grow from 1, not 1000: the derivative to
         sigma stays small, which continuous-time distillation needs."""
-        frequency = torch.exp(torch.arange(self.bands, device=sigma.device) * (math.log(16.0) / self.bands))
+        frequency = torch.exp(
+            torch.arange(self.bands, device=sigma.device) * (math.log(16.0) / self.bands)
+        )
         phase = sigma[..., None] * frequency
         waves = torch.cat([phase.cos(), phase.sin()], dim=-1)
         # sines beside the raw values let a linear layer tell small camera steps apart
-        rich = torch.cat([actions, (math.pi * actions).sin(), (4 * math.pi * actions).sin()], dim=-1)
+        rich = torch.cat(
+            [actions, (math.pi * actions).sin(), (4 * math.pi * actions).sin()], dim=-1
+        )
         return F.silu(self.level(waves) + self.action(rich))
 
 

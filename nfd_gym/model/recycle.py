@@ -22,7 +22,12 @@ def turn(pitch: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def recycle(
-    tokenizer: Tokenizer, kind: str, fov_y: float | None, pixels: Tensor, pitch: Tensor, actions: Tensor
+    tokenizer: Tokenizer,
+    kind: str,
+    fov_y: float | None,
+    pixels: Tensor,
+    pitch: Tensor,
+    actions: Tensor,
 ) -> tuple[Tensor | None, Tensor]:
     """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and the next pitch (B,).
 
@@ -30,7 +35,9 @@ def recycle(
     """
     if fov_y is None:
         if kind == "warp":
-            raise ValueError("recycle='warp' needs an action codec with a camera; train with --set denoiser.recycle=plain")
+            raise ValueError(
+                "recycle='warp' needs an action codec with a camera; train with --set denoiser.recycle=plain"
+            )
         return (None if kind == "none" else tokenizer.encode(pixels)), pitch
     dpitch, dyaw, after = turn(pitch, actions)
     if kind == "none":

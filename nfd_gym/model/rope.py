@@ -41,4 +41,6 @@ def rotate(x: Tensor, angle: Tensor) -> Tensor:
 
 
 def _frequencies(channels: int, base: float, device: torch.device) -> Tensor:
-    return base ** (-torch.arange(0, channels, 2, device=device, dtype=torch.float32) / max(channels, 1))
+    return base ** (
+        -torch.arange(0, channels, 2, device=device, dtype=torch.float32) / max(channels, 1)
+    )

@@ -128,9 +128,14 @@ class DecoderNet(nn.Module):
         w, hidden, fold = config.refine, config.hidden, config.patch // 4
         self.stem = nn.Conv2d(config.channels, hidden, 3, padding=1)
         self.block = nn.Sequential(
-            nn.SiLU(), nn.Conv2d(hidden, hidden, 3, padding=1), nn.SiLU(), nn.Conv2d(hidden, hidden, 3, padding=1)
+            nn.SiLU(),
+            nn.Conv2d(hidden, hidden, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(hidden, hidden, 3, padding=1),
         )
-        self.unfold = nn.Sequential(nn.SiLU(), nn.Conv2d(hidden, w * fold * fold, 1), nn.PixelShuffle(fold))
+        self.unfold = nn.Sequential(
+            nn.SiLU(), nn.Conv2d(hidden, w * fold * fold, 1), nn.PixelShuffle(fold)
+        )
         self.look = nn.Conv2d(48, w, 3, padding=1)
         self.refine = nn.Sequential(nn.SiLU(), nn.Conv2d(w, w, 3, padding=1))
         self.out = nn.Sequential(nn.SiLU(), nn.Conv2d(w, 48, 3, padding=1))

@@ -34,7 +34,11 @@ def warp(
     y = (torch.arange(height, device=pixels.device, dtype=torch.float32) + 0.5 - height / 2) / focal
     x = (torch.arange(width, device=pixels.device, dtype=torch.float32) + 0.5 - width / 2) / focal
     rays = torch.stack(
-        [x.expand(height, width), y[:, None].expand(height, width), torch.ones(height, width, device=x.device)],
+        [
+            x.expand(height, width),
+            y[:, None].expand(height, width),
+            torch.ones(height, width, device=x.device),
+        ],
         dim=-1,
     )
     old = torch.einsum("bij,hwj->bhwi", rotation(dpitch, dyaw, pitch), rays)

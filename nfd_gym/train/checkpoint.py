@@ -27,13 +27,19 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             if "meta" not in header:
-                raise ValueError(f"{path} is no nfd_gym checkpoint (its header has no 'meta'); name a run of `train`")
+                raise ValueError(
+                    f"{path} is no nfd_gym checkpoint (its header has no 'meta'); name a run of `train`"
+                )
             return {key: file.get_tensor(key) for key in file.keys()}, json.loads(header["meta"])
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"cannot read checkpoint {path}: {error}; delete it or restore a copy") from error
+        raise ValueError(
+            f"cannot read checkpoint {path}: {error}; delete it or restore a copy"
+        ) from error
 
 
-def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+def pack_optimiser(
+    optimiser: torch.optim.Optimizer, prefix: str
+) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """An optimiser's state as flat tensors plus the settings of its parameter groups."""
     state = optimiser.state_dict()
     tensors = {
@@ -45,7 +51,10 @@ def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[dict[
 
 
 def unpack_optimiser(
-    optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], groups: list[dict[str, Any]], prefix: str
+    optimiser: torch.optim.Optimizer,
+    tensors: dict[str, Tensor],
+    groups: list[dict[str, Any]],
+    prefix: str,
 ) -> None:
     """Restore what `pack_optimiser` gave."""
     state: dict[int, dict[str, Tensor]] = {}
@@ -58,4 +67,8 @@ def unpack_optimiser(
 
 def select(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors under `prefix.`, without it."""
-    return {key[len(prefix) + 1 :]: value for key, value in tensors.items() if key.startswith(prefix + ".")}
+    return {
+        key[len(prefix) + 1 :]: value
+        for key, value in tensors.items()
+        if key.startswith(prefix + ".")
+    }

@@ -21,21 +21,45 @@ from nfd_gym.train.tokenizer_step import TokenizerStage
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True)
     tokenizer = stages.add_parser("tokenizer", help="stage 1: frames <-> latents, from PCA upwards")
-    denoiser = stages.add_parser("denoiser", help="stage 2: the diffusion transformer (needs --tokenizer RUN)")
-    denoiser.add_argument("--tokenizer", type=Path, required=True, metavar="RUN", help="run of stage 1")
-    denoiser.add_argument("--start", type=Path, metavar="RUN", help="begin with that run's averaged weights")
-    bundle.add_arguments(stages.add_parser("world", help="bundle runs and start clips into a world folder"))
-    heads_step.add_arguments(stages.add_parser("heads", help="stage 4: reward heads on logged events"))
-    for stage, presets in ((tokenizer, runs.tokenizer_presets()), (denoiser, runs.denoiser_presets())):
-        stage.add_argument("--data", type=Path, required=True, help="folder of recordings (see `import`)")
-        stage.add_argument("--out", type=Path, required=True, help="run folder; the same command again resumes it")
-        stage.add_argument("--minutes", type=float, default=0.0, help="budget of wall-clock time over all resumes")
+    denoiser = stages.add_parser(
+        "denoiser", help="stage 2: the diffusion transformer (needs --tokenizer RUN)"
+    )
+    denoiser.add_argument(
+        "--tokenizer", type=Path, required=True, metavar="RUN", help="run of stage 1"
+    )
+    denoiser.add_argument(
+        "--start", type=Path, metavar="RUN", help="begin with that run's averaged weights"
+    )
+    bundle.add_arguments(
+        stages.add_parser("world", help="bundle runs and start clips into a world folder")
+    )
+    heads_step.add_arguments(
+        stages.add_parser("heads", help="stage 4: reward heads on logged events")
+    )
+    for stage, presets in (
+        (tokenizer, runs.tokenizer_presets()),
+        (denoiser, runs.denoiser_presets()),
+    ):
+        stage.add_argument(
+            "--data", type=Path, required=True, help="folder of recordings (see `import`)"
+        )
+        stage.add_argument(
+            "--out", type=Path, required=True, help="run folder; the same command again resumes it"
+        )
+        stage.add_argument(
+            "--minutes", type=float, default=0.0, help="budget of wall-clock time over all resumes"
+        )
         stage.add_argument("--device", default="cpu", help="cpu or cuda")
         settings.add_arguments(stage, presets)
 
 
 def main(args: argparse.Namespace) -> int:
-    return {"tokenizer": _tokenizer, "denoiser": _denoiser, "world": bundle.main, "heads": heads_step.main}[args.stage](args)
+    return {
+        "tokenizer": _tokenizer,
+        "denoiser": _denoiser,
+        "world": bundle.main,
+        "heads": heads_step.main,
+    }[args.stage](args)
 
 
 def _tokenizer(args: argparse.Namespace) -> int:
@@ -46,7 +70,9 @@ def _tokenizer(args: argparse.Namespace) -> int:
     source = open_source(args.data)
     _fits(source, config.model.height, config.model.width)
     runs.describe(args.out, config)
-    torch.manual_seed(config.loop.seed)  # initial weights; everything after draws from seeded generators
+    torch.manual_seed(
+        config.loop.seed
+    )  # initial weights; everything after draws from seeded generators
     model = Tokenizer(config.model)
     first = Loader(source, window=1, batch=512, seed=config.loop.seed + 1).batch(0)
     model.init_pca(to_float(torch.from_numpy(first.frames[:, 0])))
@@ -78,7 +104,9 @@ def _denoiser(args: argparse.Namespace) -> int:
     if args.start:
         model.load_state_dict(loop.weights(args.start))
     camera = source.codec.camera
-    recycling = Recycling(tokenizer, config.model.recycle, None if camera is None else camera.fov_y, args.device)
+    recycling = Recycling(
+        tokenizer, config.model.recycle, None if camera is None else camera.fov_y, args.device
+    )
     loop.train(
         DenoiserStage(model, recycling, config.loss, args.device),
         lambda index, team: _loader(source, config, config.window + 1, index, team),
@@ -88,7 +116,9 @@ def _denoiser(args: argparse.Namespace) -> int:
 
 
 def _with_budget(config: Any, args: argparse.Namespace) -> Any:
-    return replace(config, loop=replace(config.loop, minutes=args.minutes)) if args.minutes else config
+    return (
+        replace(config, loop=replace(config.loop, minutes=args.minutes)) if args.minutes else config
+    )
 
 
 def _loader(source: Source, config: Any, window: int, index: int, team: Team) -> Loader:

@@ -27,7 +27,9 @@ class DenoiserLoss:
     one_step: float = 0.5  # share of clips whose frames are all at level 1, as in one-step rollouts
     ramp: bool = False  # Dreamer 4's weight 0.9 (1-sigma) + 0.1
     context_noise: float = 0.15  # packed: the clean half gets up to this much noise
-    channel_power: float = 1.0  # channels weigh by std^power: 0 all alike (texture), 2 as in the picture (PSNR)
+    channel_power: float = (
+        1.0  # channels weigh by std^power: 0 all alike (texture), 2 as in the picture (PSNR)
+    )
     recycled_noise: float = 0.1  # noise on the recycled last frame, up to this much, against drift
     rollout_from: float = 0.6  # from this share of the budget on ...
     rollout: float = 0.5  # ... this share of the batches recycles the model's own free rollout
@@ -101,7 +103,9 @@ class Recycling:
 class DenoiserStage:
     name = "denoiser"
 
-    def __init__(self, model: Denoiser, recycling: Recycling, config: DenoiserLoss, device: str) -> None:
+    def __init__(
+        self, model: Denoiser, recycling: Recycling, config: DenoiserLoss, device: str
+    ) -> None:
         self.model, self.recycling, self.config, self.device = model, recycling, config, device
         std = recycling.tokenizer.std**config.channel_power
         self.channel_weight = (std / std.mean()).to(device)
@@ -122,7 +126,9 @@ class DenoiserStage:
             out = self.model(noisy, sigma, actions, recycled)
         else:
             light = config.context_noise * torch.rand(shape, generator=random, device=self.device)
-            context = interpolate(clean, torch.randn(clean.shape, generator=random, device=self.device), light)
+            context = interpolate(
+                clean, torch.randn(clean.shape, generator=random, device=self.device), light
+            )
             out = self.model.packed(context, noisy, light, sigma, actions, recycled)
         error = ((out - clean).square() * self.channel_weight).mean((-1, -2))  # (B, T)
         weighted = error * ramp_weight(sigma) if config.ramp else error
@@ -146,8 +152,12 @@ class DenoiserStage:
             last = torch.cat([window.pixels[:, :1], made[:, :-1]], dim=1)
         else:
             before = window.latents[:, :-1]
-            level = config.recycled_noise * torch.rand((*before.shape[:2], 1, 1), generator=random, device=self.device)
-            shaken = before + level * torch.randn(before.shape, generator=random, device=self.device)
+            level = config.recycled_noise * torch.rand(
+                (*before.shape[:2], 1, 1), generator=random, device=self.device
+            )
+            shaken = before + level * torch.randn(
+                before.shape, generator=random, device=self.device
+            )
             last = self.recycling.decoded(shaken)
         return self.recycling.given(last, window), own
 

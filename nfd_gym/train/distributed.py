@@ -72,7 +72,9 @@ def agree(flag: bool, team: Team) -> bool:
 def shard(model: nn.Module, team: Team) -> nn.Module:
     """FSDP2: every block holds a share of its weights (several GPUs; for models that do not fit one)."""
     if team.ranks == 1:
-        raise ValueError("--fsdp needs several ranks; start with `torchrun --nproc-per-node N -m nfd_gym train ...`")
+        raise ValueError(
+            "--fsdp needs several ranks; start with `torchrun --nproc-per-node N -m nfd_gym train ...`"
+        )
     from torch.distributed.fsdp import fully_shard
 
     for block in getattr(model, "blocks", []):

@@ -41,7 +41,9 @@ class Moment:
 
     step: int
     progress: float  # share of the budget that is spent, 0..1
-    random: torch.Generator  # seeded from (seed, rank, step, micro), so a resumed run draws the same
+    random: (
+        torch.Generator
+    )  # seeded from (seed, rank, step, micro), so a resumed run draws the same
     ema: dict[str, Tensor]
 
 
@@ -58,7 +60,11 @@ class Stage(Protocol):
 
 
 def train(
-    stage: Stage, loader_at: Callable[[int, distributed.Team], Loader], run: Path, config: LoopConfig, device: str
+    stage: Stage,
+    loader_at: Callable[[int, distributed.Team], Loader],
+    run: Path,
+    config: LoopConfig,
+    device: str,
 ) -> dict[str, float]:
     """Train until the budget is spent; returns the last averaged log line. Side effect: files in `run`."""
     if (config.minutes > 0) == (config.steps > 0):
@@ -81,7 +87,11 @@ def train(
     try:
         while True:
             now = time.monotonic()
-            progress = step / config.steps if config.steps else (spent + now - started) / (60 * config.minutes)
+            progress = (
+                step / config.steps
+                if config.steps
+                else (spent + now - started) / (60 * config.minutes)
+            )
             if distributed.agree(progress >= 1.0, team):
                 break
             set_lr(optimisers, schedule(progress, step, config.warmup, config.cooldown))
@@ -146,7 +156,12 @@ def _generator(seed: int, rank: int, step: int, micro: int, device: str) -> torc
 
 
 def _save(
-    run: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer], ema: EMA, step: int, spent: float
+    run: Path,
+    model: nn.Module,
+    optimisers: list[torch.optim.Optimizer],
+    ema: EMA,
+    step: int,
+    spent: float,
 ) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.weights.items()}
@@ -173,7 +188,9 @@ def _resume(
 
 def _mean(window: list[dict[str, float]]) -> dict[str, float]:
     keys = sorted({key for logs in window for key in logs})
-    return {key: sum(v) / len(v) for key in keys if (v := [logs[key] for logs in window if key in logs])}
+    return {
+        key: sum(v) / len(v) for key in keys if (v := [logs[key] for logs in window if key in logs])
+    }
 
 
 def _write(log: Any, board: Any, line: dict[str, float]) -> None:
@@ -188,13 +205,18 @@ def _board(run: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:  # TensorBoard is an extra; the numbers are in log.jsonl all the same
-        print("note: no TensorBoard (pip install tensorboard); logs go to log.jsonl only", file=sys.stderr)
+        print(
+            "note: no TensorBoard (pip install tensorboard); logs go to log.jsonl only",
+            file=sys.stderr,
+        )
         return None
     return SummaryWriter(str(run / "tensorboard"))
 
 
 @torch.no_grad()
-def _show(board: Any, stage: Stage, model: nn.Module, ema: EMA, batch: Batch | None, step: int) -> None:
+def _show(
+    board: Any, stage: Stage, model: nn.Module, ema: EMA, batch: Batch | None, step: int
+) -> None:
     if batch is None:
         return
     kept = {key: value.clone() for key, value in model.state_dict().items()}
@@ -210,4 +232,8 @@ def _tell(name: str, progress: float, line: dict[str, float]) -> None:
     if sys.stderr.isatty():
         left = line["minutes"] * (1 - progress) / max(progress, 1e-6)
         text = f"{name} {progress:6.1%} step {line['step']:.0f} loss {line['loss']:.4f}"
-        print(f"\r{text} {line['frames_per_s']:.0f} frames/s, {left:.1f} min left ", end="", file=sys.stderr)
+        print(
+            f"\r{text} {line['frames_per_s']:.0f} frames/s, {left:.1f} min left ",
+            end="",
+            file=sys.stderr,
+        )

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 
-def make_optimisers(model: nn.Module, lr: float, muon: bool = True, decay: float = 0.01) -> list[torch.optim.Optimizer]:
+def make_optimisers(
+    model: nn.Module, lr: float, muon: bool = True, decay: float = 0.01
+) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for everything else.
 
     Hidden are the matrices of a model's `blocks`, without the adaLN ones. Muon's updates are matched
@@ -19,18 +21,24 @@ def make_optimisers(model: nn.Module, lr: float, muon: bool = True, decay: float
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        is_hidden = muon and parameter.ndim == 2 and ".blocks." in "." + name and "modulation" not in name
+        is_hidden = (
+            muon and parameter.ndim == 2 and ".blocks." in "." + name and "modulation" not in name
+        )
         if is_hidden:
             hidden.append(parameter)
         else:
             rest.setdefault(getattr(parameter, "lr_scale", 1.0), []).append(parameter)
-    groups = [{"params": parameters, "lr": lr * scale} for scale, parameters in sorted(rest.items())]
+    groups = [
+        {"params": parameters, "lr": lr * scale} for scale, parameters in sorted(rest.items())
+    ]
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     ]
     if hidden:
         optimisers.append(
-            torch.optim.Muon(hidden, lr=lr, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+            torch.optim.Muon(
+                hidden, lr=lr, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+            )
         )
     for optimiser in optimisers:
         for group in optimiser.param_groups:
@@ -38,7 +46,9 @@ def make_optimisers(model: nn.Module, lr: float, muon: bool = True, decay: float
     return optimisers
 
 
-def schedule(progress: float, step: int, warmup: int = 50, cooldown: float = 0.3, floor: float = 0.02) -> float:
+def schedule(
+    progress: float, step: int, warmup: int = 50, cooldown: float = 0.3, floor: float = 0.02
+) -> float:
     """Warm up, stay, and fall linearly over the last `cooldown` of the run (WSD): a run can be prolonged
     from its plateau. `progress` is the share of the budget that is spent, 0..1."""
     warm = min(1.0, (step + 1) / warmup)

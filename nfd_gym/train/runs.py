@@ -13,7 +13,13 @@ from nfd_gym.train.denoiser_step import DenoiserLoss
 from nfd_gym.train.loop import LoopConfig, weights
 from nfd_gym.train.tokenizer_step import TokenizerLoss
 
-BUDGET = {"minutes", "steps", "save_minutes", "log_every", "sample_minutes"}  # may change on a resume
+BUDGET = {
+    "minutes",
+    "steps",
+    "save_minutes",
+    "log_every",
+    "sample_minutes",
+}  # may change on a resume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +60,9 @@ def describe(run: Path, resolved: Any) -> None:
         old = json.loads(path.read_text("utf-8"))
         changed = sorted(key for key in fresh if _comparable(fresh, key) != _comparable(old, key))
         if changed:
-            raise ValueError(f"{run} was started with other settings ({', '.join(changed)}); give another --out")
+            raise ValueError(
+                f"{run} was started with other settings ({', '.join(changed)}); give another --out"
+            )
     run.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(fresh, indent=1) + "\n", "utf-8")
 
@@ -85,4 +93,8 @@ def _described(run: Path) -> dict[str, Any]:
 
 def _comparable(described: dict[str, Any], key: str) -> Any:
     value = described.get(key)
-    return {k: v for k, v in value.items() if k not in BUDGET} if key == "loop" and isinstance(value, dict) else value
+    return (
+        {k: v for k, v in value.items() if k not in BUDGET}
+        if key == "loop" and isinstance(value, dict)
+        else value
+    )

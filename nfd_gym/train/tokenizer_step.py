@@ -17,7 +17,9 @@ class TokenizerLoss:
     square: float = 10.0
     ssim: float = 0.5
     gradient: float = 1.0
-    latent_noise: float = 0.03  # up to this much noise on the unit-std latents, so that decoding is robust
+    latent_noise: float = (
+        0.03  # up to this much noise on the unit-std latents, so that decoding is robust
+    )
 
 
 class TokenizerStage:
@@ -36,7 +38,12 @@ class TokenizerStage:
         square = (picture - pixels).square().mean()
         structure = 1.0 - ssim(picture, pixels).mean()
         edges = gradient_difference(picture, pixels)
-        total = l1 + self.config.square * square + self.config.ssim * structure + self.config.gradient * edges
+        total = (
+            l1
+            + self.config.square * square
+            + self.config.ssim * structure
+            + self.config.gradient * edges
+        )
         mse = (picture.detach().clamp(-1, 1) - pixels).square().mean((1, 2, 3))
         psnr = (10 * torch.log10(4.0 / mse.clamp_min(1e-10))).mean()
         return total, {"l1": l1.item(), "psnr": psnr.item(), "std": latents.detach().std().item()}
