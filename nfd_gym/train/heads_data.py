@@ -1,11 +1,11 @@
 """Which frames the reward heads learn from: labels, choice, encoding."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from nfd_gym.data.progress import Progress
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,6 +16,12 @@ from nfd_gym.model.pixels import to_float
 from nfd_gym.world import WorldModel
 
 Flags = dict[str, NDArray[np.bool_]]
+
+
+def tell(text: str) -> None:
+    """A line that the next one overwrites; silent when nobody watches."""
+    if sys.stderr.isatty():
+        print(f"\r{text} ", end="", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +111,6 @@ def gather(
     device: str,
 ) -> Examples:
     parts: list[list[Tensor]] = []
-    bar = Progress("encode", total=len(clips), unit="clips")
     for done, index in enumerate(clips, 1):
         clip = source.read(index)
         flags = event_flags(clip.events, len(clip))
@@ -115,8 +120,7 @@ def gather(
             known = (clip.actions[frames], target[frames], weight[frames])
             rows = [torch.from_numpy(array).to(device) for array in known]
             parts.append([pairs(world, clip, frames, device), *rows])
-        bar.update(done)
-    bar.close()
+        tell(f"encoded {done} of {len(clips)} recordings")
     if not parts:
         raise ValueError("no frame to learn from; the recordings need logged events")
     examples = Examples(*(torch.cat(column) for column in zip(*parts, strict=True)))

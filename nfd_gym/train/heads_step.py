@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from nfd_gym.data.progress import Progress
 from torch import Tensor
 
 from nfd_gym import settings
 from nfd_gym.data import Source, open_source
 from nfd_gym.data.clip import event_flags
 from nfd_gym.model.heads import HeadsConfig, RewardHeads
-from nfd_gym.train.heads_data import Choice, Examples, Flags, gather, pairs
+from nfd_gym.train.heads_data import Choice, Examples, Flags, gather, pairs, tell
 from nfd_gym.train.heads_score import best_offsets, score
 from nfd_gym.world import WorldModel
 
@@ -93,7 +92,6 @@ def fit(config: HeadsConfig, examples: Examples, run: HeadsRun, device: str) -> 
     some = ((examples.target * examples.weight).sum(1) > 0).nonzero()[:, 0]
     if not len(some):
         raise ValueError("no event of any kind in the training recordings; heads learn from events")
-    bar = Progress("heads", total=run.steps, unit="steps")
     for step in range(1, run.steps + 1):
         drawn = torch.rand(run.batch, generator=random, device=device)
         everywhere = (drawn * len(examples.target)).long()
@@ -111,8 +109,7 @@ def fit(config: HeadsConfig, examples: Examples, run: HeadsRun, device: str) -> 
         optimiser.step()
         schedule.step()
         if step % 50 == 0:
-            bar.update(step, f"loss {loss.item():.4f}")
-    bar.close()
+            tell(f"heads step {step} of {run.steps}, loss {loss.item():.4f}")
     return heads.eval().requires_grad_(False)
 
 
@@ -122,7 +119,6 @@ def judge(
 ) -> tuple[list[Tensor], list[Flags]]:
     """Raw logits (T, events) on every frame of whole clips, and the logged events."""
     logits, truth = [], []
-    bar = Progress("judge", total=len(clips), unit="clips")
     for done, index in enumerate(clips, 1):
         clip = source.read(index)
         latents = pairs(world, clip, np.arange(1, len(clip)), device)
@@ -134,6 +130,5 @@ def judge(
         never = torch.full((1, len(heads.config.events)), -20.0)
         logits.append(torch.cat([never, *(part.cpu() for part in raw)]))
         truth.append(event_flags(clip.events, len(clip)))
-        bar.update(done)
-    bar.close()
+        tell(f"judged {done} of {len(clips)} recordings")
     return logits, truth
