@@ -39,7 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             modules[name] = importlib.import_module(module)
             modules[name].add_arguments(command)
     args = parser.parse_args(arguments)
-    return int(modules[args.command].main(args))
+    try:
+        return int(modules[args.command].main(args))
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        # Our own errors are one sentence that names the fix; anything else is a bug with its trace.
+        if not type(error).__module__.startswith("nfd_gym"):
+            raise
+        print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -207,9 +207,9 @@ def _number(value: Any) -> float:
 
 def _scrolled_hotbar(chosen: Floats, hotbar: NDArray[np.int_]) -> None:
     """Side effect: marks hotbar.N where the slot then changes without a key (mouse wheel)."""
-    pressed = chosen[:, HOTBAR : HOTBAR + 9].any(axis=1)
+    pressed: NDArray[np.bool_] = np.max(chosen[:, HOTBAR : HOTBAR + 9] > 0, axis=1)
     before, after = hotbar[:-1], hotbar[1:]
-    changed = (before != after) & (before >= 0) & (after >= 0)
+    changed: NDArray[np.bool_] = (before != after) & (before >= 0) & (after >= 0)
     for row in np.flatnonzero(changed).tolist():
         slot = int(hotbar[row + 1])
         if slot < 9 and not pressed[max(0, row - 1) : row + 2].any():

@@ -46,6 +46,6 @@ def detect(path: Path) -> str:
         return "npz"
     raise DataError(
         f"{path}: no recordings found here; expected NAME.mp4 + NAME.jsonl (VPT), NAME.npz, a "
-        "Minari dataset (data/metadata.json), a LeRobot v3 dataset (meta/info.json) or MineRL episodes "
-        "(*/rendered.npz)."
+        "Minari dataset (data/metadata.json), a LeRobot v3 dataset (meta/info.json) or MineRL "
+        "episodes (*/rendered.npz)."
     )

@@ -25,7 +25,6 @@ class MinariSource(WholeClips):
         try:
             meta = json.loads(meta_path.read_text("utf-8"))
             self.format = str(meta["data_format"])
-            self.jpeg = bool(meta.get("jpeg_encoding", False))
             observation = json.loads(meta["observation_space"])
             action = json.loads(meta["action_space"])
             episodes = range(int(meta["total_episodes"]))
@@ -36,8 +35,8 @@ class MinariSource(WholeClips):
         found = _find_picture(observation)
         if found is None:
             raise DataError(
-                f"{meta_path}: the observations hold no uint8 (H, W, 3) picture; record the dataset "
-                "with gymnasium.wrappers.AddRenderObservation."
+                f"{meta_path}: the observations hold no uint8 (H, W, 3) picture; record the "
+                "dataset with gymnasium.wrappers.AddRenderObservation."
             )
         self.keys, shape = found
         self.size = (int(shape[0]), int(shape[1]))
@@ -61,9 +60,11 @@ class MinariSource(WholeClips):
         )
 
     def _picture(self, value: Any) -> Frames:
-        if self.jpeg:
-            return decode_picture(bytes(value), f"{self.path}")
-        return np.asarray(value, np.uint8).reshape(*self.size, 3)
+        # Pictures under 32 pixels and datasets with jpeg_encoding=False are stored as they are.
+        plain = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.asarray(value)
+        if plain.size == np.prod(self.size) * 3:
+            return plain.astype(np.uint8).reshape(*self.size, 3)
+        return decode_picture(plain.astype(np.uint8).tobytes(), str(self.path))
 
     def _length(self, number: int) -> int:
         if self.format == "arrow":

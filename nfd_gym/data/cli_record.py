@@ -1,0 +1,118 @@
+"""`python -m nfd_gym record --env ID --out DIR`: play an environment and keep the recording."""
+
+import argparse
+import importlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+
+from nfd_gym import settings
+from nfd_gym.data.clip import DataError
+from nfd_gym.data.sources.gymnasium import find_codec, find_policy, picture_of, record_episode
+from nfd_gym.data.store import ClipWriter
+from nfd_gym.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordSettings:
+    """How an environment is recorded."""
+
+    seed: int = 0  # of the first episode; the next ones count up
+    episode_frames: int = 2000  # longer episodes are cut into clips of this length
+    crf: int = 18  # x264 quality, 0 is lossless
+    gop: int = 10  # frames from one key frame to the next
+    fps: float | None = None  # None: the environment's render_fps
+
+
+PRESETS = {"default": RecordSettings(), "lossless": RecordSettings(crf=0)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", required=True, help="a Gymnasium id, or module:ID to import first")
+    parser.add_argument("--out", required=True, help="the store to create or continue")
+    parser.add_argument("--policy", default="random", help="random or MODULE:CALLABLE")
+    parser.add_argument("--frames", type=int, default=1000, help="frames in all (default 1000)")
+    parser.add_argument("--hours", type=float, help="Luanti-v0: hours of the scripted player")
+    parser.add_argument(
+        "--make",
+        action="append",
+        default=[],
+        metavar="name=value",
+        help="an argument for gymnasium.make; may be repeated",
+    )
+    settings.add_arguments(parser, PRESETS)
+
+
+def main(args: argparse.Namespace) -> int:
+    chosen = settings.resolve(args, PRESETS)
+    if args.dry_run:
+        print(settings.show(chosen))
+        return 0
+    if args.hours is not None:
+        if not args.env.startswith("Luanti"):
+            raise DataError("--hours is for Luanti-v0 and its scripted player; use --frames.")
+        return int(importlib.import_module("nfd_gym.worlds.recorder").main(args))
+    frames, clips = record(args.env, args.policy, args.frames, args.out, chosen, args.make)
+    print(f"{args.out}: {frames:,} frames in {clips} clips")
+    return 0
+
+
+def record(
+    env_id: str, policy: str, frames: int, out: str, chosen: RecordSettings, make: list[str]
+) -> tuple[int, int]:
+    """Side effect: records until the store holds `frames` frames. Returns its frames and clips."""
+    if frames < 2:
+        raise DataError(f"--frames {frames}: at least 2 frames are needed.")
+    env = make_env(env_id, make)
+    try:
+        act = find_policy(policy, env)
+        observation, _ = env.reset(seed=chosen.seed)
+        height, width = picture_of(env, observation).shape[:2]
+        fps = chosen.fps or float(env.metadata.get("render_fps") or 20.0)
+        writer = ClipWriter(
+            out,
+            find_codec(env),
+            fps=fps,
+            size=(height, width),
+            crf=chosen.crf,
+            gop=chosen.gop,
+            about={"env": env_id, "policy": policy},
+        )
+        done = sum(int(entry["frames"]) for entry in writer.entries.values())
+        stem = env_id.replace("/", "-").replace(":", "-")
+        seed = chosen.seed
+        with Progress(frames, "frames") as bar:
+            bar.add(min(done, frames))
+            while done < frames:
+                name = f"{stem}-{seed:06d}"
+                if name not in writer:
+                    env.action_space.seed(seed)
+                    length = min(chosen.episode_frames, frames - done)
+                    done += record_episode(
+                        env, act, writer, name, frames=length, seed=seed, progress=bar.add
+                    )
+                seed += 1
+        return done, len(writer.entries)
+    finally:
+        env.close()  # type: ignore[no-untyped-call]
+
+
+def make_env(env_id: str, make: list[str]) -> gymnasium.Env[Any, Any]:
+    """gymnasium.make with rgb_array rendering and the --make arguments."""
+    arguments: dict[str, Any] = {"render_mode": "rgb_array"}
+    for assignment in make:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise DataError(f"--make {assignment}: write it as name=value.")
+        try:
+            arguments[name] = json.loads(text)
+        except ValueError:
+            arguments[name] = text  # a bare word is a string
+    try:
+        return gymnasium.make(env_id, **arguments)
+    except gymnasium.error.Error as error:
+        raise DataError(f"--env {env_id}: {error}") from error
+    except ImportError as error:
+        raise DataError(f"--env {env_id}: {error}; install the package it needs.") from error
