@@ -13,7 +13,7 @@ class Preset:
 
 
 def _paper(width: int, depth: int, heads: int, channels: int = 32) -> Preset:
-    """The paper's sizes: 384x224 pictures, 24x14 tokens, 32 frames of context, every block looks back."""
+    """The paper's sizes: 384x224 pictures, 24x14 tokens, 32 frames of context in every block."""
     return Preset(
         tokenizer=TokenizerConfig(height=224, width=384, channels=channels, hidden=384, refine=96),
         denoiser=DenoiserConfig(

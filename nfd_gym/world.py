@@ -89,13 +89,13 @@ class WorldModel:
     def recycle(
         self, pixels: Tensor, pitch: Tensor, actions: Tensor
     ) -> tuple[Tensor | None, Tensor]:
-        """The last frame (B,3,H,W) as the next one's input, and the pitch (B,) after `actions` (B,A)."""
+        """The last frame (B,3,H,W) as the next input, and the pitch (B,) after `actions` (B,A)."""
         camera = self.codec.camera
         fov_y = None if camera is None else camera.fov_y
         return recycle(self.tokenizer, self.denoiser.config.recycle, fov_y, pixels, pitch, actions)
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
-        """Write the folder; world.json comes last, so a killed save is no world. Starts are not copied."""
+        """Write the folder; world.json comes last, so a killed save is no world. Without starts."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         sums = {
@@ -171,8 +171,8 @@ def _read_json(folder: Path) -> dict[str, Any]:
     file = folder / "world.json"
     if not file.is_file():
         raise WorldError(
-            f"no world at {folder} (it has no world.json); train one with `python -m nfd_gym train` or give "
-            "the folder of one"
+            f"no world at {folder} (it has no world.json); "
+            "train one with `python -m nfd_gym train` or give the folder of one"
         )
     try:
         described = json.loads(file.read_text("utf-8"))

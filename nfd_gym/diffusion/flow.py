@@ -15,8 +15,11 @@ def interpolate(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
 
 
 def velocity(clean: Tensor, noisy: Tensor, sigma: Tensor, floor: float = 0.02) -> Tensor:
-    """Velocity of the path through `noisy` that ends in `clean`. Below `floor` the quotient is held:
-    it amplifies errors without bound there and samplers hardly visit it."""
+    """Velocity of the path through `noisy` that ends in `clean`.
+
+    Below `floor` the quotient is held: it amplifies errors without bound there and samplers hardly
+    visit it.
+    """
     return (noisy - clean) / spread(sigma, noisy).clamp_min(floor)
 
 
@@ -33,13 +36,13 @@ def draw_sigma(
     shape: tuple[int, ...], random: torch.Generator, device: torch.device | str, pure: float = 0.3,
     mean: float = 0.4, std: float = 1.2,
 ) -> Tensor:  # fmt: skip
-    """Noise levels for training: logit-normal, and exactly 1 for a share `pure` of the frames, because
-    one-step sampling starts there and the logit-normal hardly reaches it."""
+    """Noise levels for training: logit-normal, and exactly 1 for a share `pure` of the frames,
+    because one-step sampling starts there and the logit-normal hardly reaches it."""
     levels = torch.sigmoid(mean + std * torch.randn(shape, generator=random, device=device))
     at_one = torch.rand(shape, generator=random, device=device) < pure
     return torch.where(at_one, torch.ones_like(levels), levels)
 
 
 def ramp_weight(sigma: Tensor) -> Tensor:
-    """Dreamer 4's ramp: nearly clean frames count 1, pure noise 0.1 (their clean prediction is mostly guess)."""
+    """Dreamer 4's ramp: nearly clean frames count 1, pure noise 0.1 (mostly guesswork)."""
     return 0.9 * (1 - sigma) + 0.1

@@ -1,6 +1,7 @@
 """Samplers, as functions over a callable. Randomness comes in as the noise argument."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -14,8 +15,8 @@ def refine(
 ) -> Tensor:
     """Few-step sampling: predict clean, put noise back down to the next level, predict again.
 
-    The same noise returns at every step (still things do not flicker) unless `fresh` holds one draw per
-    further step.
+    The same noise returns at every step (still things do not flicker) unless `fresh` holds one draw
+    per further step.
     """
     clean = predict(noise, sigmas[0])
     for i, sigma in enumerate(sigmas[1:]):
@@ -30,11 +31,11 @@ def integrate(
     """Solve the flow from pure noise to a clean frame in `steps` intervals.
 
     "euler", "heun" (two evaluations an interval) or "dpm2m" (DPM-Solver++(2M): remembers the last
-    clean prediction). The last interval ends in the clean prediction itself, which is exact for all three.
+    clean prediction). The last interval ends in the clean prediction itself, for all three.
     """
     grid = torch.linspace(1.0, 0.0, steps + 1).tolist()
     x, before, last_h = noise, None, 0.0
-    for now, after in zip(grid[:-1], grid[1:], strict=True):
+    for now, after in pairwise(grid):
         clean = predict(x, now)
         if after == 0.0:
             return clean
@@ -46,8 +47,9 @@ def integrate(
             other = (guess - predict(guess, after)) / max(after, floor)
             x = x + (after - now) * (slope + other) / 2
         elif method == "dpm2m":
-            # in half-log-SNR lambda = log((1-s)/s) the exact solution for a constant clean prediction is
-            # x' = s'/s x + ((1-s') - s'/s (1-s)) clean; 2M extrapolates the prediction to mid-interval
+            # in half-log-SNR lambda = log((1-s)/s) the exact solution for a constant clean
+            # prediction is x' = s'/s x + ((1-s') - s'/s (1-s)) clean; 2M extrapolates the
+            # prediction to mid-interval
             h = _log_snr(after) - _log_snr(now)
             mixed = clean if before is None else clean + (clean - before) * (h / (2 * last_h))
             ratio = after / now
@@ -89,11 +91,11 @@ def sample_frame(
     commit: str = "noisy",
     clean_sigma: float = 0.0,
 ) -> Tensor:
-    """One next frame (B,N,C) from `noise` (B,N,C), `action` (B,A) and the recycled last frame (B,N,C).
+    """One next frame (B,N,C) from `noise` (B,N,C), `action` (B,A) and recycled last frame (B,N,C).
 
-    Side effect: the frame is committed to the cache. commit="noisy" keeps the keys and values of the
-    last evaluation (as many evaluations as `sigmas`); "exact" evaluates the finished frame once more at
-    `clean_sigma`; "none" commits nothing (the caller will, fused with the next frame).
+    Side effect: the frame is committed to the cache. commit="noisy" keeps the keys and values of
+    the last evaluation (as many evaluations as `sigmas`); "exact" evaluates the finished frame once
+    more at `clean_sigma`; "none" commits nothing (the caller will, fused with the next frame).
     """
     predict = bind(network, cache, action, recycled, last=sigmas[-1] if commit == "noisy" else None)
     clean = refine(predict, noise, sigmas)
@@ -112,7 +114,7 @@ def sample_ode(
     method: str = "euler",
     clean_sigma: float = 0.0,
 ) -> Tensor:
-    """The teacher's sampler: the flow solved in `steps` intervals, then committed by its own pass."""
+    """The teacher's sampler: the flow solved in `steps` intervals, then committed by a pass."""
     clean = integrate(bind(network, cache, action, recycled), noise, steps, method)
     bind(network, cache, action, recycled, last=clean_sigma)(clean, clean_sigma)
     return clean

@@ -27,7 +27,7 @@ def eager() -> Iterator[None]:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """(B, S, heads, d) queries over (B, R, heads, d) keys -> (B, S, heads, d). `mask` True = may look."""
+    """(B, S, heads, d) queries over (B, R, heads, d) keys -> (B, S, heads, d); mask True: look."""
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     if _PLAIN.get():
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class FrameCache:
-    """(layers, B, slots, N, heads, d) keys and values; all lanes move together, `valid` counts per lane."""
+    """(layers, B, slots, N, heads, d) keys and values; lanes move together, `valid` counts each."""
 
     def __init__(
         self,

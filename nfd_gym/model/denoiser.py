@@ -1,9 +1,9 @@
 """Denoiser: a block-causal diffusion transformer that predicts the clean frame.
 
-Every frame brings its noisy tokens, its noise level, the action that produced it, and (recycled) the
-encoded last frame. All tokens of a frame see each other; in every `causal_every`-th block they also
-see the frames of the window before. One module serves training (`forward` on a clip with its own
-noise levels, or `packed` teacher forcing) and cached rollout (`forward` with a cache).
+Every frame brings its noisy tokens, its noise level, the action that produced it, and (recycled)
+the encoded last frame. All tokens of a frame see each other; in every `causal_every`-th block they
+also see the frames of the window before. One module serves training (`forward` on a clip with its
+own noise levels, or `packed` teacher forcing) and cached rollout (`forward` with a cache).
 """
 
 import math
@@ -129,7 +129,7 @@ class Denoiser(nn.Module):
         actions: Tensor,
         recycled: Tensor | None = None,
     ) -> Tensor:
-        """Teacher forcing: the prediction of the noisy half, each noisy frame seeing clean ones before it."""
+        """Teacher forcing: predicts the noisy half; noisy frames see the clean ones before them."""
         tokens = torch.cat([clean, noisy], dim=1)
         out = self._run(
             tokens,
@@ -266,8 +266,11 @@ class Condition(nn.Module):
         )
 
     def forward(self, sigma: Tensor, actions: Tensor) -> Tensor:
-        """sigma (B,T), actions (B,T,A) -> (B,T,D). Frequencies grow from 1, not 1000: the derivative to
-        sigma stays small, which continuous-time distillation needs."""
+        """sigma (B,T), actions (B,T,A) -> (B,T,D).
+
+        Frequencies grow from 1, not 1000: the derivative to sigma stays small, which
+        continuous-time distillation needs.
+        """
         frequency = torch.exp(
             torch.arange(self.bands, device=sigma.device) * (math.log(16.0) / self.bands)
         )

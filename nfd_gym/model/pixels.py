@@ -10,6 +10,6 @@ def to_float(frames: Tensor) -> Tensor:
 
 
 def to_uint8(pixels: Tensor) -> Tensor:
-    """float (..., 3, H, W) in [-1, 1] -> uint8 (..., H, W, 3), rounded; inverts `to_float` exactly."""
+    """float (..., 3, H, W) in [-1, 1] -> uint8 (..., H, W, 3), rounded; inverts `to_float`."""
     scaled = (pixels.float() + 1.0) * 127.5
     return scaled.round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()

@@ -1,4 +1,4 @@
-"""The last frame as an input of the next one: encoded plain, or as seen after the commanded rotation."""
+"""The last frame as an input of the next one: plain, or as seen after the commanded rotation."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ PITCH_LIMIT = 89.5  # degrees; games stop there
 
 
 def turn(pitch: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(dpitch, dyaw, new pitch) in degrees that `actions` (..., A) command from view angle `pitch` (...).
+    """(dpitch, dyaw, new pitch) in degrees that `actions` (..., A) command from `pitch` (...).
 
     The action vector ends in pitch and yaw on the log scale of `keyboard.py`.
     """
@@ -29,14 +29,16 @@ def recycle(
     pitch: Tensor,
     actions: Tensor,
 ) -> tuple[Tensor | None, Tensor]:
-    """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and the next pitch (B,).
+    """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and its pitch (B,).
 
-    `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next. kind "none" gives None.
+    `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next one. The kind
+    "none" gives no latents.
     """
     if fov_y is None:
         if kind == "warp":
             raise ValueError(
-                "recycle='warp' needs an action codec with a camera; train with --set denoiser.recycle=plain"
+                "recycle='warp' needs an action codec with a camera; "
+                "train with --set model.recycle=plain"
             )
         return (None if kind == "none" else tokenizer.encode(pixels)), pitch
     dpitch, dyaw, after = turn(pitch, actions)

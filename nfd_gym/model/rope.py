@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def split_head(head_dim: int) -> tuple[int, int, int]:
-    """How many channels of a head turn with time, row and column (each even; time gets a quarter)."""
+    """How many channels of a head turn with time, row, column (each even; time gets a quarter)."""
     time = head_dim // 4 // 2 * 2
     row = (head_dim - time) // 2 // 2 * 2
     return time, row, head_dim - time - row
@@ -34,7 +34,7 @@ def angles(times: Tensor, height: int, width: int, head_dim: int, base: float = 
 
 
 def rotate(x: Tensor, angle: Tensor) -> Tensor:
-    """Turn (..., N, heads, head_dim) by (..., N, head_dim/2); channel i pairs with channel i + head_dim/2."""
+    """Turn (..., N, heads, head_dim) by (..., N, head_dim/2); i pairs with i + head_dim/2."""
     cos, sin = angle.cos().unsqueeze(-2), angle.sin().unsqueeze(-2)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

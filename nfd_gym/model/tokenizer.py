@@ -25,7 +25,7 @@ class TokenizerConfig:
     def __post_init__(self) -> None:
         if self.height % self.patch or self.width % self.patch:
             raise ValueError(
-                f"picture {self.width}x{self.height} is not a multiple of the patch size {self.patch}; "
+                f"picture {self.width}x{self.height} is no multiple of patch {self.patch}; "
                 "choose width and height divisible by it"
             )
         if self.patch % 4:
@@ -41,7 +41,7 @@ class TokenizerConfig:
 
 
 class Tokenizer(nn.Module):
-    """`encode` gives latents (B,N,C) of unit standard deviation per channel; `decode` inverts it."""
+    """`encode` gives latents (B,N,C) of unit deviation per channel; `decode` inverts it."""
 
     mean: Tensor
     std: Tensor
@@ -120,7 +120,7 @@ class EncoderNet(nn.Module):
 
 
 class DecoderNet(nn.Module):
-    """Adds what is not linear in the latents and mends texture and patch borders of the linear picture."""
+    """Adds what is not linear in the latents; mends texture and patch borders of the base."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
 """What the last frame looks like after the commanded camera rotation.
 
 A pure rotation moves the picture by a homography whatever the depth, so turning is right before
-any training. Axes of the camera: x right, y down, z forward; pitch grows downwards, yaw to the right.
+any training. Axes of the camera: x right, y down, z forward; pitch grows downwards, yaw to the
+right.
 """
 
 import math
@@ -12,12 +13,12 @@ from torch import Tensor
 
 
 def focal_length(height: int, fov_y: float) -> float:
-    """Focal length in pixels of a picture `height` pixels high with vertical field of view in degrees."""
+    """Focal length in pixels of a picture `height` pixels high that spans `fov_y` degrees."""
     return height / 2 / math.tan(math.radians(fov_y) / 2)
 
 
 def rotation(dpitch: Tensor, dyaw: Tensor, pitch: Tensor) -> Tensor:
-    """(B,3,3) matrices from new camera rays to old ones: Rp(pitch)^-1 Ry(dyaw) Rp(pitch + dpitch)."""
+    """(B,3,3) from new camera rays to old ones: Rp(pitch)^-1 Ry(dyaw) Rp(pitch + dpitch)."""
     return _pitch(pitch).transpose(1, 2) @ _yaw(dyaw) @ _pitch(pitch + dpitch)
 
 

@@ -1,4 +1,4 @@
-"""Training checkpoints: one safetensors file with tensors and a JSON header, written atomically. No pickle."""
+"""Training checkpoints: one safetensors file with tensors and a JSON header, written atomically."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Write `tensors` and `meta` to `path`; a kill at any moment leaves the old file or the new one."""
+    """Write `tensors` and `meta`; a kill at any moment leaves the old file or the new one."""
     temporary = path.with_name(path.name + ".tmp")
     packed = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     save_file(packed, temporary, metadata={"meta": json.dumps(meta)})
@@ -28,7 +28,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = file.metadata() or {}
             if "meta" not in header:
                 raise ValueError(
-                    f"{path} is no nfd_gym checkpoint (its header has no 'meta'); name a run of `train`"
+                    f"{path} is no nfd_gym checkpoint (its header has no 'meta'); "
+                    "name a run of `train`"
                 )
             return {key: file.get_tensor(key) for key in file.keys()}, json.loads(header["meta"])
     except (SafetensorError, OSError) as error:

@@ -1,4 +1,4 @@
-"""`python -m nfd_gym train tokenizer|denoiser|heads|world`: train one stage, or bundle runs into a world."""
+"""`python -m nfd_gym train tokenizer|denoiser|heads|world`: train a stage, or bundle a world."""
 
 import argparse
 from dataclasses import replace
@@ -123,7 +123,8 @@ def _with_budget(config: Any, args: argparse.Namespace) -> Any:
 
 def _loader(source: Source, config: Any, window: int, index: int, team: Team) -> Loader:
     return Loader(
-        source, window=window, batch=config.batch, seed=config.loop.seed, rank=team.rank, ranks=team.ranks, first=index
+        source, window=window, batch=config.batch, seed=config.loop.seed,
+        rank=team.rank, ranks=team.ranks, first=index,
     )  # fmt: skip
 
 
@@ -131,5 +132,6 @@ def _fits(source: Source, height: int, width: int) -> None:
     if tuple(source.size) != (height, width):
         raise ValueError(
             f"the recordings are {source.size[1]}x{source.size[0]}, the model is {width}x{height}; "
-            f"--set model.width={source.size[1]} --set model.height={source.size[0]} or import them at that size"
+            f"--set model.width={source.size[1]} --set model.height={source.size[0]} "
+            "or import them at that size"
         )

@@ -1,4 +1,4 @@
-"""The only file that knows about several processes: `torchrun` sets the environment, we follow it."""
+"""The only file that knows about several processes: `torchrun` sets the environment."""
 
 import os
 from dataclasses import dataclass

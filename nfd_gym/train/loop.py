@@ -1,5 +1,5 @@
-"""The one training loop. A stage says what its loss is; the loop does the rest: steps, accumulation,
-averaging, logs, checkpoints, resuming. To resume, give the same command again.
+"""The one training loop. A stage says what its loss is; the loop does the rest: steps,
+accumulation, averaging, logs, checkpoints, resuming. To resume, give the same command again.
 """
 
 import json
@@ -56,7 +56,7 @@ class Stage(Protocol):
     def loss(self, batch: Batch, moment: Moment) -> tuple[Tensor, dict[str, float]]: ...
 
     def picture(self, batch: Batch) -> Tensor | None:
-        """uint8 (H,W,3) to look at, made with the averaged weights; None if there is nothing to see."""
+        """uint8 (H,W,3) to look at, made with the averaged weights; None if there is nothing."""
 
 
 def train(
@@ -66,7 +66,10 @@ def train(
     config: LoopConfig,
     device: str,
 ) -> dict[str, float]:
-    """Train until the budget is spent; returns the last averaged log line. Side effect: files in `run`."""
+    """Train until the budget is spent; returns the last averaged log line.
+
+    Side effect: files in `run`.
+    """
     if (config.minutes > 0) == (config.steps > 0):
         raise ValueError("give a budget: either --minutes M or --set loop.steps=N, not both")
     team = distributed.join()

@@ -13,8 +13,8 @@ def make_optimisers(
 ) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for everything else.
 
-    Hidden are the matrices of a model's `blocks`, without the adaLN ones. Muon's updates are matched
-    to AdamW's in size, so both take one learning rate. A parameter may carry `lr_scale`.
+    Hidden are the matrices of a model's `blocks`, without the adaLN ones. Muon's updates are
+    matched to AdamW's in size, so both take one learning rate. A parameter may carry `lr_scale`.
     """
     hidden: list[nn.Parameter] = []
     rest: dict[float, list[nn.Parameter]] = {}
@@ -49,8 +49,8 @@ def make_optimisers(
 def schedule(
     progress: float, step: int, warmup: int = 50, cooldown: float = 0.3, floor: float = 0.02
 ) -> float:
-    """Warm up, stay, and fall linearly over the last `cooldown` of the run (WSD): a run can be prolonged
-    from its plateau. `progress` is the share of the budget that is spent, 0..1."""
+    """Warm up, stay, and fall linearly over the last `cooldown` of the run (WSD): a run can be
+    prolonged from its plateau. `progress` is the share of the budget that is spent, 0..1."""
     warm = min(1.0, (step + 1) / warmup)
     fall = min(1.0, (1.0 - min(progress, 1.0)) / cooldown) if cooldown > 0 else 1.0
     return warm * (floor + (1.0 - floor) * fall)
@@ -63,7 +63,7 @@ def set_lr(optimisers: Iterable[torch.optim.Optimizer], factor: float) -> None:
 
 
 class EMA:
-    """Running average of the weights; young averages follow fast, so short runs are not biased to the start."""
+    """Running average of the weights; a young one follows fast, so short runs forget the start."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay

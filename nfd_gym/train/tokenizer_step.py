@@ -56,7 +56,7 @@ class TokenizerStage:
 
 
 def ssim(a: Tensor, b: Tensor, size: int = 7) -> Tensor:
-    """Structural similarity map of pictures in [-1, 1] with a box window (a loss: cheap, no borders)."""
+    """Structural similarity map of pictures in [-1, 1] with a box window (cheap, no borders)."""
     pool = lambda x: F.avg_pool2d(x, size, stride=2)  # noqa: E731
     mean_a, mean_b = pool(a), pool(b)
     var_a, var_b = pool(a * a) - mean_a**2, pool(b * b) - mean_b**2
@@ -67,6 +67,6 @@ def ssim(a: Tensor, b: Tensor, size: int = 7) -> Tensor:
 
 
 def gradient_difference(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference of horizontal and vertical neighbour differences: punishes wash and blur."""
+    """Mean absolute difference of neighbour differences, both ways: punishes wash and blur."""
     d = a - b
     return (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
