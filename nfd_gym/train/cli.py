@@ -9,10 +9,11 @@ import torch
 
 from nfd_gym import settings
 from nfd_gym.data import Loader, Source, open_source
-from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train import bundle, heads_step, loop, runs
+from nfd_gym.train.decoder_step import DecoderStage
 from nfd_gym.train.denoiser_step import DenoiserStage, Recycling
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.tokenizer_step import TokenizerStage
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     denoiser.add_argument(
         "--start", type=Path, metavar="RUN", help="begin with that run's averaged weights"
     )
+    decoder = stages.add_parser("decoder", help="stage 5: the decoder again, on predicted latents")
+    decoder.add_argument("--denoiser", type=Path, required=True, metavar="RUN")
     bundle.add_arguments(
         stages.add_parser("world", help="bundle runs and start clips into a world folder")
     )
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for stage, presets in (
         (tokenizer, runs.tokenizer_presets()),
         (denoiser, runs.denoiser_presets()),
+        (decoder, runs.tokenizer_presets()),
     ):
         stage.add_argument(
             "--data", type=Path, required=True, help="folder of recordings (see `import`)"
@@ -57,6 +61,7 @@ def main(args: argparse.Namespace) -> int:
     return {
         "tokenizer": _tokenizer,
         "denoiser": _denoiser,
+        "decoder": _decoder,
         "world": bundle.main,
         "heads": heads_step.main,
     }[args.stage](args)
@@ -103,16 +108,40 @@ def _denoiser(args: argparse.Namespace) -> int:
     model = Denoiser(config.model)
     if args.start:
         model.load_state_dict(loop.weights(args.start))
-    camera = source.codec.camera
-    recycling = Recycling(
-        tokenizer, config.model.recycle, None if camera is None else camera.fov_y, args.device
-    )
+    recycling = _recycling(source, tokenizer, config.model, args.device)
     loop.train(
         DenoiserStage(model, recycling, config.loss, args.device),
         lambda index, team: _loader(source, config, config.window + 1, index, team),
         args.out, config.loop, args.device,
     )  # fmt: skip
     return 0
+
+
+def _decoder(args: argparse.Namespace) -> int:
+    denoiser, before = runs.load_denoiser(args.denoiser)
+    start = Path(before.tokenizer)
+    tokenizer = runs.load_tokenizer(start)
+    config = _with_budget(settings.resolve(args, runs.tokenizer_presets()), args)
+    config = replace(config, model=tokenizer.config)
+    if args.dry_run:
+        print(settings.show(config))
+        return 0
+    source = open_source(args.data)
+    runs.describe(args.out, config)
+    recycling = _recycling(source, runs.load_tokenizer(start), before.model, args.device)
+    loop.train(
+        DecoderStage(tokenizer, recycling, denoiser, config.loss, args.device),
+        lambda index, team: _loader(source, config, before.window + 1, index, team),
+        args.out, config.loop, args.device,
+    )  # fmt: skip
+    return 0
+
+
+def _recycling(source: Source, tokenizer: Tokenizer, model: DenoiserConfig, device: str) -> Recycling:
+    camera = source.codec.camera
+    return Recycling(
+        tokenizer.to(device), model.recycle, None if camera is None else camera.fov_y, device
+    )
 
 
 def _with_budget(config: Any, args: argparse.Namespace) -> Any:

@@ -1,8 +1,9 @@
 """Stage 2: the denoiser, by flow matching with x-prediction.
 
 Two regimes: "forced" (diffusion forcing, as in the paper: every frame of the clip has its own noise
-level and learns) and "packed" (teacher forcing on [clean | noisy]: twice the tokens, clean context).
-Where the last frame is recycled, the clean past reaches every frame anyway and "forced" is half the cost.
+level and learns) and "packed" (teacher forcing on [clean | noisy]: twice the tokens, clean
+context). Where the last frame is recycled, the clean past reaches every frame anyway and "forced"
+is half the cost.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ class DenoiserLoss:
         1.0  # channels weigh by std^power: 0 all alike (texture), 2 as in the picture (PSNR)
     )
     recycled_noise: float = 0.1  # noise on the recycled last frame, up to this much, against drift
+    recorded: float = (
+        0.4  # share of the batches whose last frames are the recorded ones, not decoded latents
+    )
     rollout_from: float = 0.6  # from this share of the budget on ...
     rollout: float = 0.5  # ... this share of the batches recycles the model's own free rollout
 
@@ -86,7 +90,7 @@ class Recycling:
 
     @torch.no_grad()
     def rollout(self, model: Denoiser, window: Window, random: torch.Generator) -> Tensor:
-        """Frames (B,T,3,H,W) that the model makes freely, in one step each, from the window's first frame."""
+        """Frames (B,T,3,H,W) that the model makes freely from the window's first, one step each."""
         cache = model.make_cache(len(window.actions))
         pixels, pitch = window.pixels[:, 0], window.pitch[:, 0]
         frames = []
@@ -150,6 +154,8 @@ class DenoiserStage:
         if own:
             made = self.recycling.rollout(self.model, window, random)
             last = torch.cat([window.pixels[:, :1], made[:, :-1]], dim=1)
+        elif draw > 1.0 - config.recorded:
+            last = window.pixels[:, :-1]
         else:
             before = window.latents[:, :-1]
             level = config.recycled_noise * torch.rand(

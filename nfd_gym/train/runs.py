@@ -9,7 +9,9 @@ from nfd_gym import settings
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 from nfd_gym.presets import PRESETS
+from nfd_gym.train import checkpoint
 from nfd_gym.train.denoiser_step import DenoiserLoss
+from nfd_gym.train.distill_settings import DistillLoss
 from nfd_gym.train.loop import LoopConfig, weights
 from nfd_gym.train.tokenizer_step import TokenizerLoss
 
@@ -36,10 +38,22 @@ class DenoiserRun:
     model: DenoiserConfig = DenoiserConfig()
     loss: DenoiserLoss = DenoiserLoss()
     loop: LoopConfig = LoopConfig()
-    batch: int = 4
-    window: int = 12  # frames that learn, each with the frame before it
+    batch: int = 3
+    window: int = 10  # frames that learn, each with the frame before it
     tokenizer: str = ""  # its run
     start: str = ""  # a run of the same sizes whose averaged weights to start from
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillRun:
+    model: DenoiserConfig = DenoiserConfig()  # the teacher's, but for its form
+    loss: DistillLoss = DistillLoss()
+    loop: LoopConfig = LoopConfig(lr=2e-4, muon=False, warmup=20, ema=0.97, save_minutes=2.0)
+    batch: int = 3
+    window: int = 10
+    tokenizer: str = ""
+    teacher: str = ""  # its run
+    start: str = ""  # a distilled run of the same form to start from
 
 
 def tokenizer_presets() -> dict[str, TokenizerRun]:
@@ -75,11 +89,18 @@ def load_tokenizer(run: Path) -> Tokenizer:
     return model.eval().requires_grad_(False)
 
 
-def load_denoiser(run: Path) -> tuple[Denoiser, DenoiserRun]:
-    """The denoiser that a run trained (averaged weights) and the run's settings."""
-    config = settings.from_json(DenoiserRun, _described(run))
+def load_denoiser(run: Path) -> tuple[Denoiser, DenoiserRun | DistillRun]:
+    """The denoiser that a run trained or distilled (averaged weights) and the run's settings."""
+    described = _described(run)
+    config: DenoiserRun | DistillRun
+    if "teacher" in described:  # a distilled run stores its critics beside the student
+        config = settings.from_json(DistillRun, described)
+        state = checkpoint.select(weights(run), "student")
+    else:
+        config = settings.from_json(DenoiserRun, described)
+        state = weights(run)
     model = Denoiser(config.model)
-    model.load_state_dict(weights(run))
+    model.load_state_dict(state)
     return model, config
 
 

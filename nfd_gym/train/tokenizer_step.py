@@ -34,25 +34,25 @@ class TokenizerStage:
         level = torch.rand(len(latents), 1, 1, generator=moment.random, device=self.device)
         noise = torch.randn(latents.shape, generator=moment.random, device=self.device)
         picture = self.model.decode_unclamped(latents + self.config.latent_noise * level * noise)
-        l1 = (picture - pixels).abs().mean()
-        square = (picture - pixels).square().mean()
-        structure = 1.0 - ssim(picture, pixels).mean()
-        edges = gradient_difference(picture, pixels)
-        total = (
-            l1
-            + self.config.square * square
-            + self.config.ssim * structure
-            + self.config.gradient * edges
-        )
-        mse = (picture.detach().clamp(-1, 1) - pixels).square().mean((1, 2, 3))
-        psnr = (10 * torch.log10(4.0 / mse.clamp_min(1e-10))).mean()
-        return total, {"l1": l1.item(), "psnr": psnr.item(), "std": latents.detach().std().item()}
+        total, logs = picture_loss(picture, pixels, self.config)
+        return total, logs | {"std": latents.detach().std().item()}
 
     def picture(self, batch: Batch) -> Tensor:
         pixels = to_float(torch.from_numpy(batch.frames[:1, :4]).to(self.device).flatten(0, 1))
         pair = torch.cat([pixels, self.model.decode(self.model.encode(pixels))])
         rows = to_uint8(pair).unflatten(0, (2, -1))
         return torch.cat([torch.cat(list(row), dim=1) for row in rows])
+
+
+def picture_loss(picture: Tensor, pixels: Tensor, config: TokenizerLoss) -> tuple[Tensor, dict[str, float]]:
+    """How far decoded pictures (B,3,H,W) are from `pixels`, and figures to log."""
+    l1 = (picture - pixels).abs().mean()
+    total = l1 + config.square * (picture - pixels).square().mean()
+    total = total + config.ssim * (1.0 - ssim(picture, pixels).mean())
+    total = total + config.gradient * gradient_difference(picture, pixels)
+    mse = (picture.detach().clamp(-1, 1) - pixels).square().mean((1, 2, 3))
+    psnr = (10 * torch.log10(4.0 / mse.clamp_min(1e-10))).mean()
+    return total, {"l1": l1.item(), "psnr": psnr.item()}
 
 
 def ssim(a: Tensor, b: Tensor, size: int = 7) -> Tensor:

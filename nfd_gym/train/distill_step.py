@@ -1,0 +1,238 @@
+"""NFD+: a teacher that needs many steps becomes a student that needs one or two.
+
+recipes   dcm       discrete consistency: safe, no derivative, any form of student
+          scm       continuous consistency in flow-matching time (Causal-rCM)
+          trigflow  the paper's: continuous consistency in TrigFlow
+          full      dcm with the critics and the self-rollout stage
+
+The context of a frame is "joint" (all frames of the clip move down their paths together, as the
+teacher learned in its "forced" regime; half the price) or "packed" (a separate context half that
+stays as it is, so that its tangent is zero).
+"""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nfd_gym.data.loader import Batch
+from nfd_gym.diffusion import consistency
+from nfd_gym.diffusion.flow import draw_sigma, interpolate
+from nfd_gym.model import attention
+from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.pixels import to_uint8
+from nfd_gym.train.denoiser_step import Recycling, Window
+from nfd_gym.train.distill_critics import Critics, Duel
+from nfd_gym.train.distill_rollout import cut, free_run, repeat_last
+from nfd_gym.train.distill_settings import LEVELS, DistillLoss
+from nfd_gym.train.distill_watch import Alarm, Watch, line, tangent_error
+from nfd_gym.train.loop import Moment
+
+
+def tell(lines: list[str]) -> None:
+    for text in lines:
+        print(text, flush=True)
+
+
+class DistillStage:
+    name = "distill"
+
+    def __init__(
+        self, student: Denoiser, teacher: Denoiser, recycling: Recycling, config: DistillLoss,
+        teacher_regime: str, device: str,
+    ) -> None:  # fmt: skip
+        if config.continuous and student.config.form == "x":
+            raise ValueError(
+                f"recipe {config.recipe!r} diverges with form 'x', which holds no boundary; "
+                "use --set model.form=anchored or v"
+            )
+        self.config, self.recycling, self.device = config, recycling, device
+        self.model = Duel(student, config)
+        self.teacher = teacher.to(device).eval().requires_grad_(False)
+        self.average = copy.deepcopy(student).to(device).eval().requires_grad_(False)
+        self.critics = Critics(self.model, self.teacher, recycling, config, device)
+        self.teacher_regime = teacher_regime
+        packed = config.continuous or teacher_regime == "packed"
+        self.context = {"auto": "packed" if packed else "joint"}.get(config.context, config.context)
+        std = recycling.tokenizer.std**config.channel_power
+        self.channel_weight = (std / std.mean()).to(device)
+        self.grid = consistency.sigma_grid(config.grid, config.shift).to(device)
+        self.alarm = Alarm()
+        self.watch: Watch | None = None
+
+    @property
+    def student(self) -> Denoiser:
+        return self.model.student
+
+    def watch_on(self, batch: Batch) -> None:
+        """Measure and print the failure signs on these recordings from now on."""
+        self.watch = Watch(
+            self.teacher, self.recycling, self.recycling.window(batch), self.config.steps,
+            self.channel_weight,
+        )  # fmt: skip
+
+    def report(self, step: int = -1) -> list[str]:
+        """A measurement of the averaged student, and the failure signs that it shows."""
+        if self.watch is None:
+            return []
+        figures = self.watch.measure(self.average)
+        named = "at the end" if step < 0 else str(step)
+        return [
+            line(named, figures, self.config.steps),
+            *map("WARNING: {}".format, self.watch.signs()),
+        ]
+
+    def loss(self, batch: Batch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
+        self._follow(moment)
+        if moment.step % self.config.watch == 0:
+            tell(self.report(moment.step))
+        window = self.recycling.window(batch)
+        if self._chance(self.config.rollout, moment):
+            main, prediction, window, logs = self._on_own_run(window, moment)
+        else:
+            main, prediction, logs = self._consistency(window, moment)
+        logs["main"] = main.item()
+        total = self.critics.add(main, prediction, window, moment, logs)
+        tell([f"WARNING: {text}" for text in self.alarm.hear(moment.step, logs)])
+        return total, logs
+
+    def _follow(self, moment: Moment) -> None:
+        """Let the averaged student be the loop's running average itself, without a copy."""
+        if next(self.average.parameters()) is not moment.ema.get("student.tokens_in.weight"):
+            part = {k[8:]: v for k, v in moment.ema.items() if k.startswith("student.")}
+            self.average.load_state_dict(part, assign=True)
+            self.average.requires_grad_(False)
+
+    def _chance(self, share: float, moment: Moment) -> bool:
+        return torch.rand((), generator=moment.random, device=self.device).item() < share
+
+    # --- consistency ---------------------------------------------------------------------------
+
+    def _consistency(
+        self, window: Window, moment: Moment
+    ) -> tuple[Tensor, Tensor, dict[str, float]]:
+        config, random, clean = self.config, moment.random, window.clean
+        recycled = self._recycled(window, moment)
+        noise = self._noise(clean, random)
+        see = self._context(window, recycled, random)
+        seen: list[Tensor] = []
+
+        def student(noisy: Tensor, sigma: Tensor) -> Tensor:
+            seen.append(see(self.student)(noisy, sigma))
+            return seen[-1]
+
+        def eager(noisy: Tensor, sigma: Tensor) -> Tensor:
+            with attention.eager():  # fused attention has no forward-mode derivative
+                return see(self.student)(noisy, sigma)
+
+        teacher, average = see(self.teacher), see(self.average)
+        shape = clean.shape[:2]
+        if not config.continuous:
+            index = torch.randint(0, config.grid, shape, generator=random, device=self.device)
+            index = index.masked_fill(self._at_one(shape, random), 0)
+            losses = consistency.discrete_loss(
+                student, teacher, average, clean, noise, self.grid, index, config.huber,
+                self.channel_weight,
+            )  # fmt: skip
+            at_one = losses.detach()[index == 0]
+            logs = {"at_one": at_one.mean().item()} if len(at_one) else {}
+            return losses.mean(), seen[-1], logs
+        ramp = consistency.ramp_at(moment.step, config.hold, config.warmup)
+        if moment.step % 500 == 0:
+            error = tangent_error(see(self.student), noise, torch.full(shape, 0.5).to(clean))
+            if error > 0.01:
+                tell([f"WARNING: the JVP differs by {error:.1%} from central differences"])
+        normal = torch.randn(shape, generator=random, device=self.device)
+        if config.recipe == "scm":
+            sigma = consistency.logit_normal(normal, config.mean, config.std)
+            sigma = sigma.masked_fill(self._at_one(shape, random), 1.0)
+            losses, tangent = consistency.rf_loss(
+                student, teacher, clean, noise, sigma, ramp, eager, self.channel_weight
+            )
+        else:  # at the angle of pure noise TrigFlow's tangent vanishes: nothing is drawn there
+            angle = consistency.tan_normal(normal, config.mean, config.std)
+            losses, tangent = consistency.trig_loss(
+                student, teacher, clean, noise, angle, ramp, eager, self.channel_weight
+            )
+        worst = tangent.max().item()
+        return losses.mean(), seen[-1], {"tangent": tangent.mean().item(), "tangent_max": worst}
+
+    def _at_one(self, shape: torch.Size, random: torch.Generator) -> Tensor:
+        """Which frames (B, T) sit at level 1."""
+        frames = torch.rand(shape, generator=random, device=self.device) < self.config.pure
+        if self.context == "packed":
+            return frames
+        clips = torch.rand(shape[0], 1, generator=random, device=self.device)
+        return frames | (clips < self.config.one_step)
+
+    def _noise(self, like: Tensor, random: torch.Generator) -> Tensor:
+        return torch.randn(like.shape, generator=random, device=self.device)
+
+    def _recycled(self, window: Window, moment: Moment) -> Tensor | None:
+        """Recycled inputs: from shaken real frames, or from the student's own free run."""
+        if self.recycling.kind == "none":
+            return None
+        random = moment.random
+        if self._chance(self.config.own, moment):
+            levels = LEVELS[self._draw_steps(random)]
+            run = free_run(self.student, self.recycling, window, levels, random)
+            last = torch.cat([window.pixels[:, :1], run.pixels[:, :-1]], dim=1)
+        elif self._chance(self.config.recorded, moment):
+            last = window.pixels[:, :-1]
+        else:
+            before = window.latents[:, :-1]
+            level = torch.rand((*before.shape[:2], 1, 1), generator=random, device=self.device)
+            shaken = before + self.config.recycled_noise * level * self._noise(before, random)
+            last = self.recycling.decoded(shaken)
+        return self.recycling.given(last, window)
+
+    def _draw_steps(self, random: torch.Generator) -> int:
+        steps = self.config.steps
+        draw = torch.randint(0, len(steps), (), generator=random, device=self.device)
+        return steps[int(draw)]
+
+    def _context(
+        self, window: Window, recycled: Tensor | None, random: torch.Generator
+    ) -> Callable[[Denoiser], consistency.Denoise]:
+        """A network's view (noisy, sigma) -> clean inside this batch, the same for all networks."""
+        actions, clean = window.actions, window.clean
+        if self.context == "joint":
+            return lambda net: lambda noisy, sigma: net(noisy, sigma, actions, recycled)
+        shape = clean.shape[:2]
+        if self.teacher_regime == "packed":
+            most = self.config.context_noise
+            level = most * torch.rand(shape, generator=random, device=self.device)
+        else:  # what a world in play has in its cache: the last step's noise level, 1 for one step
+            level = draw_sigma(shape, random, self.device, pure=0.0)
+            clips = torch.rand(shape[0], 1, generator=random, device=self.device)
+            level = torch.where(clips < self.config.one_step, torch.ones_like(level), level)
+        context = interpolate(clean, self._noise(clean, random), level)
+        return lambda net: (
+            lambda noisy, sigma: net.packed(context, noisy, level, sigma, actions, recycled)
+        )
+
+    # --- self-rollout --------------------------------------------------------------------------
+
+    def _on_own_run(
+        self, window: Window, moment: Moment
+    ) -> tuple[Tensor, Tensor, Window, dict[str, float]]:
+        """Learn from a free run of a few frames, through the last step of each frame alone."""
+        window = cut(window, len(window.actions), self.config.rollout_frames)
+        levels = LEVELS[self._draw_steps(moment.random)]
+        run = free_run(self.student, self.recycling, window, levels, moment.random)
+        prediction = repeat_last(self.student, run, window)
+        error = consistency.frame_mean((prediction - window.clean) ** 2, self.channel_weight)
+        first, last = error.detach().mean(0)[[0, -1]].tolist()
+        return error.mean(), prediction, window, {"own_first": first, "own_last": last}
+
+    @torch.no_grad()
+    def picture(self, batch: Batch) -> Tensor:
+        """Rows real, dreamt with each sampler length: the first clip of the batch."""
+        window = cut(self.recycling.window(batch), 1, 8)
+        rows = [to_uint8(window.pixels[0, 1:])]
+        for steps in self.config.steps:
+            random = torch.Generator(self.device).manual_seed(0)
+            run = free_run(self.student, self.recycling, window, LEVELS[steps], random)
+            rows.append(to_uint8(run.pixels[0]))
+        return torch.cat([torch.cat(list(row), dim=1) for row in rows])
