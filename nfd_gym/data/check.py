@@ -52,7 +52,10 @@ def check_source(
 
 def describe(codec: ActionCodec, report: Report, events: bool = True) -> Iterator[str]:
     """The statistics as lines of text."""
-    yield f"{report.clips} clips, {report.frames:,} frames = {report.seconds / 3600:.2f} hours"
+    length = f"{report.seconds / 3600:.2f} hours"
+    if report.seconds < 600:
+        length = f"{report.seconds:.0f} seconds"
+    yield f"{report.clips} clips, {report.frames:,} frames = {length}"
     if not report.actions:
         return
     actions = np.concatenate(report.actions)

@@ -1,7 +1,7 @@
 """Loader: training windows as a pure function of (seed, global sample number)."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -87,7 +87,7 @@ class Loader:
             starts=np.array([start for _, start in places], np.int64),
         )
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch, None, None]:
         """Batches first, first + 1, ... prepared ahead by the worker threads."""
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="loader")
         ahead: deque[Future[Batch]] = deque()
