@@ -172,7 +172,11 @@ def _rotation(
             if axis == 1
             else pitch_map(window, height, width, fov_y)
         )
-        surface = phase_correlation(*(sample(picture, x, y) for picture in pictures))
+        inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+        views = [sample(picture, x, y) for picture in pictures]
+        # Beyond the picture's border there is nothing to see, and a repeated border would say "still".
+        views = [np.where(inside, view, view[inside].mean()) for view in views]
+        surface = phase_correlation(views[0], views[1])
         votes.append(peak(surface, (side, reach) if axis == 1 else (reach, side)))
     best = max(votes, key=lambda vote: vote[2])
     # The scene moves against the camera.

@@ -6,13 +6,14 @@ Session is one. Everything here is batched over lanes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from nfd_gym.actions import KEY_INDEX, ActionCodec, KeysAndMouse
+from nfd_gym.actions import ActionCodec, KeysAndMouse
 from nfd_gym.data.clip import Clip, Source
+from nfd_gym.keyboard import KEY_INDEX
 
 Frames = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -56,13 +57,48 @@ class Excerpt:
         """The last context frame (B, H, W, 3): what persistence repeats."""
         return self.frames[:, self.context - 1]
 
+    def rows(self, rows: npt.NDArray[np.intp]) -> "Excerpt":
+        """The stretches with these numbers."""
+        return Excerpt(
+            self.frames[rows],
+            self.actions[rows],
+            None if self.pitch is None else self.pitch[rows],
+            self.context,
+            tuple(self.names[row] for row in rows),
+        )
+
+    def span(self, start: int, stop: int, context: int) -> "Excerpt":
+        """Frames start..stop-1 of every stretch, `context` of them as context."""
+        pitch = None if self.pitch is None else self.pitch[:, start:stop]
+        part = slice(start, stop)
+        return Excerpt(self.frames[:, part], self.actions[:, part], pitch, context, self.names)
+
     def batches(self, lanes: int) -> Iterator["Excerpt"]:
+        """`lanes` stretches at a time; the last batch may have fewer."""
         for start in range(0, len(self.frames), lanes):
-            part = slice(start, start + lanes)
-            pitch = None if self.pitch is None else self.pitch[part]
-            yield Excerpt(
-                self.frames[part], self.actions[part], pitch, self.context, self.names[part]
-            )
+            yield self.rows(np.arange(start, min(start + lanes, len(self.frames))))
+
+    def each(self, context: int) -> "Excerpt":
+        """Every horizon frame on its own, (B * horizon) stretches of `context` real frames and one more."""
+        if context > self.context:
+            raise ValueError(f"{context} frames of context asked for, {self.context} are there.")
+        ends = range(self.context, self.context + self.horizon)
+        parts = [self.span(end - context, end + 1, context) for end in ends]
+
+        def mix(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+            return np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
+
+        return Excerpt(
+            mix([part.frames for part in parts]),
+            mix([part.actions for part in parts]),
+            None if self.pitch is None else mix([p.pitch for p in parts if p.pitch is not None]),
+            context,
+            tuple(name for name in self.names for _ in ends),
+        )
+
+    def pairs(self) -> "Excerpt":
+        """Every horizon frame with only the frame before it."""
+        return self.each(1)
 
 
 def stack(clips: Sequence[Clip], context: int) -> Excerpt:
@@ -111,7 +147,6 @@ def roll(dream: Dream, excerpt: Excerpt, first_seed: int = 0) -> Frames:
     return np.stack(steps, axis=1)
 
 
-KINDS = ("all", "camera", "camera+walking", "camera+standing", "walking", "standing")
 STILL = 0.1  # degrees per tick below which the camera counts as still
 
 

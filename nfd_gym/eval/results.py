@@ -1,0 +1,153 @@
+"""assets/results.json: every published figure with the command, commit, machine and date that made it.
+
+`record` merges one section; README blocks between `<!-- results:NAME -->` and `<!-- /results -->` are
+rewritten from it, so no number in the README is typed by hand.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path("assets/results.json")
+README = Path("README.md")
+BLOCK = re.compile(r"(<!-- results:([\w.-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+
+
+def record(
+    section: str,
+    figures: Mapping[str, Any],
+    command: str,
+    path: Path = RESULTS,
+    readme: Path | None = README,
+) -> dict[str, Any]:
+    """Replace one section of the results file and rewrite the README blocks that show it.
+
+    A figure named "table" with "columns" and "rows" is what the README shows; without one, the
+    README shows every scalar. Returns the stored section.
+    """
+    if not re.fullmatch(r"[\w.-]+", section):
+        raise ValueError(f"A section name has letters, digits, . _ and -, got {section!r}.")
+    results = load(path)
+    results[section] = {
+        "figures": dict(figures),
+        "command": command,
+        "commit": commit(),
+        "machine": machine(),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, json.dumps(results, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    if readme is not None and readme.exists():
+        text = readme.read_text("utf-8")
+        fresh = rewrite(text, results)
+        if fresh != text:
+            _replace(readme, fresh)
+    stored: dict[str, Any] = results[section]
+    return stored
+
+
+def load(path: Path = RESULTS) -> dict[str, Any]:
+    """All sections; none if the file does not exist yet."""
+    if not path.exists():
+        return {}
+    try:
+        results = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not JSON ({error}); restore it with git before recording more figures."
+        ) from error
+    if not isinstance(results, dict):
+        raise ValueError(f"{path} must hold one JSON object, got {type(results).__name__}.")
+    return results
+
+
+def rewrite(text: str, results: Mapping[str, Any]) -> str:
+    """README text with every results block filled in; blocks of unknown sections stay as they are."""
+
+    def fill(match: re.Match[str]) -> str:
+        head, name, tail = match.groups()
+        return f"{head}{markdown(results[name])}{tail}" if name in results else match.group(0)
+
+    return BLOCK.sub(fill, text)
+
+
+def markdown(section: Mapping[str, Any]) -> str:
+    """One section as a table and a line that says where it came from."""
+    figures = section["figures"]
+    if "table" in figures:
+        columns, rows = figures["table"]["columns"], figures["table"]["rows"]
+    else:
+        columns, rows = ["figure", "value"], list(scalars(figures).items())
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(show(cell) for cell in row) + " |" for row in rows]
+    origin = (
+        f"`{section['command']}`, commit {section['commit']}, {section['machine']}, {section['date']}"
+    )
+    return "\n".join([*lines, "", origin, ""])
+
+
+def scalars(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested figures as {"a.b": value}; lists (curves) are left out."""
+    out: dict[str, Any] = {}
+    for key, value in figures.items():
+        if isinstance(value, Mapping):
+            out |= scalars(value, f"{prefix}{key}.")
+        elif not isinstance(value, list):
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+def show(value: Any) -> str:
+    """A cell: three significant digits are as many as these measurements carry."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, float):
+        return str(value).replace("|", "\\|")
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def commit() -> str:
+    """Short hash of the checked-out commit, with + if tracked files differ from it."""
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", "nfd_gym"],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+" if dirty else "")
+
+
+def machine() -> str:
+    """Processor and cores, and the GPU if there is one."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = re.findall(r"^model name\s*: (.*)$", info.read_text(), re.MULTILINE)
+        name = models[0].strip() if models else name
+    text = f"{name}, {os.cpu_count()} cores"
+    import torch  # here, so that recording figures without a model stays light
+
+    return f"{text}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else text
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside and rename: a full disk must not cost the figures already recorded."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
