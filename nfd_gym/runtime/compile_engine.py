@@ -1,0 +1,45 @@
+"""Opt-in: the step through torch.compile. Needs a C++ compiler (or Triton on a GPU) at run time.
+
+The first step takes a minute. On two CPU cores OpenVINO is faster; on a GPU the CUDA graph engine
+starts sooner. It is here for devices that have neither.
+"""
+
+import shutil
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nfd_gym.model.cache import FrameCache
+from nfd_gym.runtime.engine import Drawn, EagerEngine, EngineError
+from nfd_gym.runtime.window_step import WindowStep, gather, is_full, step_inputs
+from nfd_gym.world import WorldModel
+
+
+class CompileEngine:
+    """Inductor's code for the step with full windows; eager before they are full."""
+
+    name = "compile"
+
+    def __init__(
+        self, world: WorldModel, lanes: int, sigmas: Sequence[float], device: torch.device
+    ) -> None:
+        if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
+            raise EngineError(
+                "engine 'compile' needs a C++ compiler and finds none; install g++ "
+                "(apt-get install -y g++) or use engine='eager'."
+            )
+        self.device = device
+        self.eager = EagerEngine(world, sigmas, device)
+        self.compiled = torch.compile(WindowStep(world, sigmas).eval(), dynamic=False)
+        self.past = step_inputs(world, lanes, device)[-2:]
+
+    @torch.no_grad()  # inference_mode would be recompiled for: guards tell its tensors apart
+    def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
+        if not is_full(cache):
+            return self.eager.step(cache, now, actions, noise)
+        gather(cache, *self.past)
+        frame, latents, pitch = now.frame.clone(), now.latents.clone(), now.pitch.clone()
+        *drawn, keys, values = self.compiled(frame, pitch, latents, actions, noise, *self.past)
+        cache.append(keys, values)
+        return Drawn(*drawn)

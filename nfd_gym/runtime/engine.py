@@ -1,0 +1,150 @@
+"""How one frame is computed on this machine. The eager engine is the specification of all others."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nfd_gym.diffusion.sample import Cache, sample_frame
+from nfd_gym.model.cache import FrameCache
+from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.settings import nearest
+from nfd_gym.world import WorldModel
+
+NAMES = ("auto", "eager", "openvino", "compile", "cudagraph")
+
+
+class EngineError(ValueError):
+    """An engine or device that this machine does not have; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One frame of B lanes as it comes out of an engine; never written to again."""
+
+    frame: Tensor  # uint8 (B, H, W, 3)
+    latents: Tensor  # (B, N, C) of this frame
+    before: Tensor  # (B, N, C) of the last frame as the denoiser saw it (warped); heads read it
+    pitch: Tensor  # (B,) view angle of this frame, degrees
+
+
+class Engine(Protocol):
+    """Draws the next frame. Holds compiled code and scratch buffers, never rollout state."""
+
+    name: str
+    device: torch.device
+
+    def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
+        """The frame after `now` under `actions` (B,A). Side effect: appends one to the cache."""
+
+
+class EagerEngine:
+    """Plain PyTorch, one operation after the other."""
+
+    name = "eager"
+
+    def __init__(self, world: WorldModel, sigmas: Sequence[float], device: torch.device) -> None:
+        self.world, self.sigmas, self.device = world, tuple(sigmas), device
+
+    @torch.inference_mode()
+    def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
+        return draw(self.world, self.sigmas, cache, now, actions, noise)
+
+
+def draw(
+    world: WorldModel,
+    sigmas: Sequence[float],
+    cache: Cache,
+    now: Drawn,
+    actions: Tensor,
+    noise: Tensor,
+) -> Drawn:
+    """One step of every engine: recycle the last picture, denoise, commit, decode, round to bytes."""
+    how = world.settings
+    recycled, pitch = world.recycle(to_float(now.frame), now.pitch, actions)
+    clean = sample_frame(
+        world.denoiser, cache, actions, recycled, noise, sigmas, how.context, how.clean_sigma
+    ).clamp(-how.latent_limit, how.latent_limit)
+    before = now.latents if recycled is None else recycled
+    return Drawn(to_uint8(world.tokenizer.decode(clean)), clean, before, pitch)
+
+
+@torch.inference_mode()
+def prime(
+    world: WorldModel,
+    sigmas: Sequence[float],
+    cache: FrameCache,
+    frames: Tensor,
+    actions: Tensor,
+    pitch: Tensor,
+    noise: Tensor,
+) -> Drawn:
+    """Teacher-force the tail of a clip into an empty cache and return its last frame as drawn.
+
+    frames (B,T,H,W,3), actions (B,T,A), pitch (B,T), noise (B,T,N,C). Where the model recycles, the
+    first frame is not committed: what came before it is unknown, and training never shows that.
+    """
+    pixels = to_float(frames)
+    lanes, count = frames.shape[:2]
+    latents = world.tokenizer.encode(pixels.flatten(0, 1)).unflatten(0, (lanes, count))
+    first = 0 if world.denoiser.config.recycle == "none" else 1
+    before = latents[:, max(0, count - 2)]
+    if count > first:
+        given = None
+        if first:
+            past, turns = pixels[:, :-1].flatten(0, 1), actions[:, 1:].flatten(0, 1)
+            given, _ = world.recycle(past, pitch[:, :-1].flatten(), turns)
+            assert given is not None
+            given = given.unflatten(0, (lanes, count - 1))
+            before = given[:, -1]
+        how = world.settings
+        sigma = sigmas[-1] if how.context == "noisy" else how.clean_sigma
+        noisy = (1 - sigma) * latents[:, first:] + sigma * noise[:, first:]
+        level = noisy.new_full(noisy.shape[:2], sigma)
+        world.denoiser(noisy, level, actions[:, first:], given, cache, commit=count - first)
+    return Drawn(frames[:, -1].clone(), latents[:, -1], before, pitch[:, -1].clone())
+
+
+def make_engine(
+    name: str, world: WorldModel, lanes: int, sigmas: Sequence[float], device: str
+) -> Engine:
+    """The engine called `name`; "auto" is the fastest one that is installed."""
+    if name not in NAMES:
+        raise EngineError(f"no engine {name!r}; did you mean {nearest(name, NAMES)!r}?")
+    where = find_device(device)
+    if name == "auto":
+        name = "eager"
+        if where.type == "cuda":
+            name = "cudagraph"
+        elif where.type == "cpu" and importlib.util.find_spec("openvino"):
+            name = "openvino"
+    if name == "openvino":
+        from nfd_gym.runtime.openvino_engine import OpenVINOEngine
+
+        return OpenVINOEngine(world, lanes, sigmas, where)
+    if name == "cudagraph":
+        from nfd_gym.runtime.cudagraph_engine import CUDAGraphEngine
+
+        return CUDAGraphEngine(world, lanes, sigmas, where)
+    if name == "compile":
+        from nfd_gym.runtime.compile_engine import CompileEngine
+
+        return CompileEngine(world, lanes, sigmas, where)
+    return EagerEngine(world, sigmas, where)
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of that name, if this machine has it."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EngineError(f"no device {name!r}; use 'cpu' or 'cuda'.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise EngineError(
+            f"device {name!r} was asked for, but torch sees no CUDA GPU here; use device='cpu', or "
+            "install a CUDA build of torch (https://pytorch.org)."
+        )
+    return device

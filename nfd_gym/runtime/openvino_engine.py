@@ -1,0 +1,107 @@
+"""The fast engine on CPUs: the whole step as one static OpenVINO graph.
+
+Frames whose window is not full yet (just after a reset from a short clip) are drawn by the eager
+engine. bf16 is used where the CPU computes in it, float32 elsewhere.
+"""
+
+import importlib.util
+import threading
+import warnings
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfd_gym.model.cache import FrameCache
+from nfd_gym.runtime.converted import converted
+from nfd_gym.runtime.engine import Drawn, EagerEngine, EngineError
+from nfd_gym.runtime.fingerprint import fingerprint
+from nfd_gym.runtime.window_step import WindowStep, gather, is_full, step_inputs
+from nfd_gym.world import WorldModel
+
+CPU = torch.device("cpu")
+
+
+class OpenVINOEngine:
+    """Differs from the eager engine by one grey level in a few pixels per step (float32)."""
+
+    name = "openvino"
+    device = CPU
+
+    def __init__(
+        self, world: WorldModel, lanes: int, sigmas: Sequence[float], device: torch.device
+    ) -> None:
+        if importlib.util.find_spec("openvino") is None:
+            raise EngineError(
+                "engine 'openvino' is not installed; type `pip install openvino` or use "
+                "engine='eager'."
+            )
+        if device.type != "cpu":
+            raise EngineError(f"engine 'openvino' runs on device='cpu', not on {str(device)!r}.")
+        self.eager = EagerEngine(world, sigmas, device)
+        self.compiled = _compiled(world, lanes, tuple(sigmas))
+        self.request = self.compiled.model.create_infer_request()
+        self.past = step_inputs(world, lanes, CPU)[-2:]
+
+    @torch.inference_mode()
+    def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
+        if not is_full(cache):
+            return self.eager.step(cache, now, actions, noise)
+        gather(cache, *self.past)
+        given = (now.frame, now.pitch, now.latents, actions, noise, *self.past)
+        made = self.request.infer(
+            {i: value.contiguous().numpy() for i, value in enumerate(given)},
+            share_inputs=True,
+            share_outputs=True,
+        )
+        # The request overwrites its buffers at the next step: what leaves here is a copy.
+        *drawn, keys, values = (torch.from_numpy(made[i]) for i in range(6))
+        cache.append(keys, values)
+        return Drawn(*(part.clone() for part in drawn))
+
+
+class Compiled:
+    """A compiled graph; the sessions of a process that want the same one share it."""
+
+    def __init__(self, folder: Path) -> None:
+        import openvino
+
+        core = openvino.Core()
+        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision(core)}
+        self.model = core.compile_model(core.read_model(folder / "step.xml"), "CPU", hints)
+
+
+def precision(core: Any) -> str:
+    """bf16 only where the CPU computes in it: elsewhere it is several times slower than float32."""
+    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+_shared: "weakref.WeakValueDictionary[str, Compiled]" = weakref.WeakValueDictionary()
+_sharing = threading.Lock()
+
+
+def _compiled(world: WorldModel, lanes: int, sigmas: tuple[float, ...]) -> Compiled:
+    import openvino
+
+    key = f"openvino {openvino.__version__} {fingerprint(world)} lanes {lanes} sigmas {sigmas}"
+    with _sharing:
+        compiled = _shared.get(key)
+        if compiled is None:
+            folder = converted(key, lambda empty: _convert(world, lanes, sigmas, empty))
+            compiled = _shared[key] = Compiled(folder)
+        return compiled
+
+
+def _convert(world: WorldModel, lanes: int, sigmas: Sequence[float], folder: Path) -> None:
+    import openvino
+
+    zeros = step_inputs(world, lanes, CPU)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing bakes shapes in and says so: that is the intention
+        traced = torch.jit.trace(WindowStep(world, sigmas).eval(), zeros, check_trace=False)
+        shapes = [openvino.PartialShape(list(value.shape)) for value in zeros]
+        graph = openvino.convert_model(traced, input=shapes)
+    openvino.save_model(graph, folder / "step.xml", compress_to_fp16=False)

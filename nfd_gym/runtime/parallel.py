@@ -1,0 +1,64 @@
+"""NFD's parallel sampling: the next K frames at once, betting that the action is held."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nfd_gym.diffusion.sample import refine
+from nfd_gym.model.cache import FrameCache
+from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.runtime.engine import Drawn
+from nfd_gym.world import WorldModel
+
+
+@torch.inference_mode()
+def draw_jointly(
+    world: WorldModel,
+    sigmas: Sequence[float],
+    cache: FrameCache,
+    now: Drawn,
+    actions: Tensor,
+    noise: Tensor,
+) -> list[Drawn]:
+    """K frames under `actions` (B,A), denoised together from noise (B,K,N,C) at equal levels.
+
+    Frame k sees the noisy frames before it, and the last real picture turned k times where the model
+    recycles; nothing better exists yet. So it is not what K single steps would give.
+    Side effect: appends K frames to the cache.
+    """
+    count = noise.shape[1]
+    given, pitches = _recycled(world, now, actions, count)
+    held = actions[:, None].expand(-1, count, -1)
+    how = world.settings
+
+    def predict(noisy: Tensor, sigma: float, commit: int = 0) -> Tensor:
+        if how.context == "noisy" and sigma == sigmas[-1]:
+            commit = count
+        level = noisy.new_full(noisy.shape[:2], sigma)
+        return world.denoiser(noisy, level, held, given, cache, commit)
+
+    clean = refine(predict, noise, sigmas)
+    if how.context == "exact":
+        predict(clean, how.clean_sigma, commit=count)
+    clean = clean.clamp(-how.latent_limit, how.latent_limit)
+    frames = to_uint8(world.tokenizer.decode(clean.flatten(0, 1))).unflatten(0, clean.shape[:2])
+    before = [now.latents, *clean.unbind(1)] if given is None else list(given.unbind(1))
+    return [Drawn(frames[:, k], clean[:, k], before[k], pitches[k]) for k in range(count)]
+
+
+def _recycled(
+    world: WorldModel, now: Drawn, actions: Tensor, count: int
+) -> tuple[Tensor | None, list[Tensor]]:
+    """The last picture after 1..K turns (B,K,N,C), and the view pitch of each frame."""
+    pixels, pitch = to_float(now.frame), now.pitch
+    given: list[Tensor] = []
+    pitches: list[Tensor] = []
+    for _ in range(count):
+        latents, pitch = world.recycle(pixels, pitch, actions)
+        pitches.append(pitch)
+        if latents is not None:
+            given.append(latents)
+            if world.denoiser.config.recycle == "warp":
+                pixels = world.tokenizer.decode(latents)
+    return (torch.stack(given, dim=1) if given else None), pitches

@@ -1,0 +1,78 @@
+"""One step as a function of tensors alone, for compilers: with full windows no shape ever changes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nfd_gym.model.cache import FrameCache
+from nfd_gym.runtime.engine import Drawn, draw
+from nfd_gym.world import WorldModel
+
+
+class Window:
+    """A full window of context: what `draw` reads and appends to in place of the ring."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        self.keys, self.values = keys, values  # (layers, B, window, N, heads, d), oldest first
+        self.new = (keys[:, :, :0], values[:, :, :0])
+        self.length = keys.shape[2]
+
+    def mask(self) -> None:
+        return None
+
+    def past(self, layer: int) -> tuple[Tensor, Tensor]:
+        return self.keys[layer], self.values[layer]
+
+    def append(self, keys: Tensor, values: Tensor) -> None:
+        self.new = (keys, values)
+
+    def truncate(self, frames: int) -> None:
+        raise NotImplementedError("a window is the past of one step only; truncate the ring instead")
+
+
+class WindowStep(nn.Module):
+    """(frame, pitch, latents, actions, noise, keys, values) -> the fields of Drawn, new keys, values."""
+
+    def __init__(self, world: WorldModel, sigmas: Sequence[float]) -> None:
+        super().__init__()
+        self.world, self.sigmas = world, tuple(sigmas)
+        self.tokenizer, self.denoiser = world.tokenizer, world.denoiser  # compilers look for weights
+
+    def forward(
+        self,
+        frame: Tensor,
+        pitch: Tensor,
+        latents: Tensor,
+        actions: Tensor,
+        noise: Tensor,
+        keys: Tensor,
+        values: Tensor,
+    ) -> tuple[Tensor, ...]:
+        window = Window(keys, values)
+        now = Drawn(frame, latents, latents, pitch)
+        made = draw(self.world, self.sigmas, window, now, actions, noise)
+        return made.frame, made.latents, made.before, made.pitch, *window.new
+
+
+def step_inputs(world: WorldModel, lanes: int, device: torch.device) -> tuple[Tensor, ...]:
+    """Zeros of the shapes that `WindowStep` takes."""
+    c, (width, height) = world.denoiser.config, world.size
+    past = (len(c.causal_blocks), lanes, c.window, c.tokens, c.heads, c.head_dim)
+    code = (lanes, c.tokens, c.channels)
+    frame = torch.zeros(lanes, height, width, 3, dtype=torch.uint8, device=device)
+    shapes = ((lanes,), code, (lanes, c.action_width), code, past, past)
+    return frame, *(torch.zeros(shape, device=device) for shape in shapes)
+
+
+def is_full(cache: FrameCache) -> bool:
+    """Whether every lane has a whole window of context, which compiled steps need."""
+    return bool((cache.valid >= cache.window).all())
+
+
+def gather(cache: FrameCache, keys: Tensor, values: Tensor) -> None:
+    """Copy the cache's full window, oldest first, into buffers (layers, B, window, N, heads, d)."""
+    for layer in range(len(keys)):
+        old_keys, old_values = cache.past(layer)
+        keys[layer].copy_(old_keys)
+        values[layer].copy_(old_values)
