@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", default="random", help="random or MODULE:CALLABLE")
     parser.add_argument("--frames", type=int, default=1000, help="frames in all (default 1000)")
     parser.add_argument("--hours", type=float, help="Luanti-v0: hours of the scripted player")
+    parser.add_argument("--workers", type=int, default=1, help="Luanti-v0: games side by side")
     parser.add_argument(
         "--make",
         action="append",

@@ -75,6 +75,7 @@ class Game:
         self._process, self._gate, self._log = process, gate, log
         self._keyboard: Keyboard | None = None
         self._commands = 0
+        self._settled = False
         self._finalizer = weakref.finalize(self, _end, process, gate, log)
         try:
             self._keyboard = Keyboard(process.hear()["display"])
@@ -162,10 +163,11 @@ class Game:
             time.sleep(0.02)  # terrain is made in other threads, in real time
         raise GameDied(f"the server did not carry out a command within {timeout_s:.0f} s")
 
-    def settle(self, least_s: float = 1.0, most_s: float = 6.0, ticks: int = 50) -> None:
-        """Ticks until the picture is calm: all terrain has arrived. At least `ticks`, because the
-        sky's brightness takes 2.5 s of game time to follow a teleport."""
+    def settle(self, least_s: float = 1.0, most_s: float = 6.0) -> None:
+        """Ticks until the picture is calm: all terrain has arrived. At least 2.5 s of game time, in
+        which the sky's brightness follows a teleport; the first noon takes longer to come up."""
         begin, calm, done = time.monotonic(), 0, 0
+        ticks, self._settled = (50 if self._settled else 120), True
         old = self.picture().astype(np.int16)
         while True:
             for _ in range(5):

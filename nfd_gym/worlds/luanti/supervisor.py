@@ -1,13 +1,13 @@
 """A small process that owns one game: starts it, and cleans up whatever happens to the controller.
 
 Run as a script with nothing but the standard library, so that it starts in a few milliseconds.
-It lives in its own session (ctrl-C does not reach it) and ends when its standard input closes or the
-controller's process is gone, SIGKILL included. Then it kills the game, stops the X server and removes
-its lock, and deletes the instance's folder.
+It lives in its own session (ctrl-C does not reach it) and ends when its standard input closes or
+the controller's process is gone, SIGKILL included. Then it kills the game, stops the X server and
+deletes the instance's folder.
 
-Its argument is the controller's process id. One JSON line on standard input describes the job, the
-line "play" starts the game once the controller has met the display; JSON lines on standard output
-report {"display": n}, {"game": pid} and {"exit": code}.
+Its argument is the controller's process id. One JSON line on standard input describes the job,
+the line "play" starts the game once the controller has met the display; JSON lines on standard
+output report {"display": n}, {"game": pid} and {"exit": code}.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -66,8 +67,9 @@ def start_display(job: dict, children: list) -> int | None:
 def start_game(job: dict, display: int, children: list) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, **job["environment"], "DISPLAY": f":{display}"}
     game = subprocess.Popen(
-        job["game"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=job["log_fd"], pass_fds=job["game_fds"], preexec_fn=die_with_parent, cwd=job["folder"],
+        job["game"], env=environment, cwd=job["folder"], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=job["log_fd"], pass_fds=job["game_fds"],
+        preexec_fn=die_with_parent,
     )
     children.append(game)
     for fd in {*job["game_fds"], job["log_fd"]}:
@@ -107,17 +109,19 @@ def watch(owner: int, game: "subprocess.Popen[bytes]") -> None:
             return
 
 
-def remove_x_lock(display: int, server_pid: int) -> None:
-    """A killed Xvfb leaves these two files; a stopped one has removed them itself."""
-    lock = f"/tmp/.X{display}-lock"
-    try:
-        with open(lock) as file:
-            holder = int(file.read())
-        if holder == server_pid:
-            os.unlink(lock)
-            os.unlink(f"/tmp/.X11-unix/X{display}")
-    except (FileNotFoundError, ValueError):
-        pass
+def remove_x_traces(display: int) -> None:
+    """A killed Xvfb leaves its socket and, in some versions, a lock; a stopped one removes both. They
+    stay if somebody answers: then the number has gone to another server."""
+    path = f"/tmp/.X11-unix/X{display}"
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            for trace in (path, f"/tmp/.X{display}-lock"):
+                if os.path.exists(trace):
+                    os.unlink(trace)
+        except FileNotFoundError:
+            pass
 
 
 def clean(job: dict, display: int | None, children: list) -> None:
@@ -132,7 +136,7 @@ def clean(job: dict, display: int | None, children: list) -> None:
             child.kill()
             child.wait()
     if display is not None:
-        remove_x_lock(display, children[0].pid)
+        remove_x_traces(display)
     shutil.rmtree(job["folder"], ignore_errors=True)
 
 
