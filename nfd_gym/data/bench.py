@@ -1,4 +1,4 @@
-"""`python -m nfd_gym bench data DIR`: how fast the loader feeds windows, and whether memory grows."""
+"""`python -m nfd_gym bench data DIR`: the loader's frames per second, and its memory."""
 
 import argparse
 import json

@@ -134,22 +134,29 @@ class VideoReader:
         container = self._container(path)
         stream = container.streams.video[0]
         container.seek(dts, stream=stream)
+        codec = stream.codec_context
         done = 0
-        for picture in container.decode(stream):
-            if picture.pts is None or picture.pts < wanted[done]:
-                continue
-            if picture.pts > wanted[done]:
-                return done
-            rgb = self.reformatter.reformat(
-                picture, format="rgb24", src_colorspace=picture.colorspace
-            )
-            plane: Any = rgb.planes[0]
-            rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)
-            frames[done] = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
-            done += 1
-            if done == len(wanted):
-                break
+        for packet in container.demux(stream):
+            # On the way to the first wanted frame, frames that no other needs are not decoded.
+            early = packet.pts is not None and packet.pts < wanted[0]
+            codec.skip_frame = "NONREF" if early else "DEFAULT"
+            for picture in packet.decode():
+                if picture.pts is None or picture.pts < wanted[done]:
+                    continue
+                if picture.pts > wanted[done] or picture.is_corrupt:
+                    return done
+                frames[done] = self._rgb(picture)
+                done += 1
+                if done == len(wanted):
+                    return done
         return done
+
+    def _rgb(self, picture: Any) -> Frames:
+        """One decoded picture as a view of RGB bytes, without the padding of its lines."""
+        rgb = self.reformatter.reformat(picture, format="rgb24", src_colorspace=picture.colorspace)
+        plane: Any = rgb.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)
+        return rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
 
     def _container(self, path: Path) -> Any:
         if path in self.containers:
