@@ -33,7 +33,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
-        out = scores.softmax(-1) @ v
+        out: Tensor = scores.softmax(-1) @ v
     else:
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return out.transpose(1, 2)
@@ -43,7 +43,7 @@ def within_frames(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Every token sees the tokens of its own frame."""
     frames = q.shape[1]
     out = attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1))
-    return out.unflatten(0, (-1, frames))
+    return out.view(-1, frames, *out.shape[1:])
 
 
 def over_frames(

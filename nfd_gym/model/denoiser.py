@@ -32,10 +32,10 @@ class DenoiserConfig:
     window: int = 8  # frames before the present one that a causal block sees
     causal_every: int = 3  # 1: every block looks back, as in the paper; 3: blocks 3, 6, ... do
     recycle: str = (
-        "warp"  # last frame as an input: "warp"ed by the commanded rotation, "plain", "none"
+        "warp"  # last frame as input: "warp"ed by the commanded rotation, "plain", "none"
     )
     form: str = (
-        "x"  # what the head gives: "x" the clean frame, "anchored" (1-s)*noisy + s*D, "v" velocity
+        "x"  # the head gives "x" the clean frame, "anchored" (1-s)*noisy + s*D, "v" velocity
     )
 
     def __post_init__(self) -> None:
@@ -216,7 +216,7 @@ class Denoiser(nn.Module):
             if watch:
                 watch(index, x)
         shift, scale = self.modulation_out(condition).chunk(2, dim=-1)
-        out = self.tokens_out(_norm(x) * (1 + scale) + shift)
+        out: Tensor = self.tokens_out(_norm(x) * (1 + scale) + shift)
         level = sigma[..., None, None]
         if self.config.form == "v":
             return noisy - level * out
@@ -246,12 +246,14 @@ class Block(nn.Module):
         self, x: Tensor, condition: Tensor, look: Callable[[Tensor, Tensor, Tensor], Tensor]
     ) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).chunk(6, dim=-1)
-        q, k, v = (
-            self.qkv(_norm(x) * (1 + scale1) + shift1).unflatten(-1, (3, self.heads, -1)).unbind(-3)
-        )
+        qkv = self.qkv(_norm(x) * (1 + scale1) + shift1)
+        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).unbind(-3)
         q, k = _rms(q) * self.q_scale, _rms(k) * self.k_scale
         x = x + gate1 * self.attended(look(q, k, v).flatten(-2))
-        return x + gate2 * self.mlp_out(F.silu(self.mlp_in(_norm(x) * (1 + scale2) + shift2)))
+        mixed: Tensor = x + gate2 * self.mlp_out(
+            F.silu(self.mlp_in(_norm(x) * (1 + scale2) + shift2))
+        )
+        return mixed
 
 
 class Condition(nn.Module):

@@ -61,7 +61,7 @@ class Tokenizer(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """float (B,3,H,W) in [-1,1] -> latents (B,N,C)."""
-        raw = self.patch_in(self._patches(pixels)) + self.encoder(pixels)
+        raw: Tensor = self.patch_in(self._patches(pixels)) + self.encoder(pixels)
         return (raw - self.mean) / self.std
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -72,7 +72,8 @@ class Tokenizer(nn.Module):
         """As `decode`, without the clamp that would stop gradients at black and white pixels."""
         raw = latents * self.std + self.mean
         base = self._picture(self.patch_out(raw))
-        return base + self.decoder(latents, base)
+        picture: Tensor = base + self.decoder(latents, base)
+        return picture
 
     def _patches(self, pixels: Tensor) -> Tensor:
         p = self.config.patch
@@ -109,14 +110,14 @@ class EncoderNet(nn.Module):
         self.fold = fold
         self.mix = nn.Conv2d(w * fold * fold, config.hidden, 1)
         self.out = nn.Conv2d(config.hidden, config.channels, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        _zero(self.out)
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = F.silu(self.stem(F.pixel_unshuffle(pixels, 4)))
         x = F.silu(x + self.conv(x))
         x = F.silu(self.mix(F.pixel_unshuffle(x, self.fold)))
-        return rearrange(self.out(x), "b c h w -> b (h w) c")
+        residual: Tensor = self.out(x)
+        return rearrange(residual, "b c h w -> b (h w) c")
 
 
 class DecoderNet(nn.Module):
@@ -139,10 +140,8 @@ class DecoderNet(nn.Module):
         self.look = nn.Conv2d(48, w, 3, padding=1)
         self.refine = nn.Sequential(nn.SiLU(), nn.Conv2d(w, w, 3, padding=1))
         self.out = nn.Sequential(nn.SiLU(), nn.Conv2d(w, 48, 3, padding=1))
-        for zero in (self.out[-1], self.block[-1]):
-            assert isinstance(zero, nn.Conv2d) and zero.bias is not None
-            nn.init.zeros_(zero.weight)
-            nn.init.zeros_(zero.bias)
+        _zero(self.out[-1])
+        _zero(self.block[-1])
 
     def forward(self, latents: Tensor, base: Tensor) -> Tensor:
         h, w = self.grid
@@ -150,3 +149,8 @@ class DecoderNet(nn.Module):
         x = self.unfold(x + self.block(x)) + self.look(F.pixel_unshuffle(base, 4))
         x = x + self.refine(x)
         return F.pixel_shuffle(self.out(x), 4)
+
+
+def _zero(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)

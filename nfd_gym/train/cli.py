@@ -75,9 +75,7 @@ def _tokenizer(args: argparse.Namespace) -> int:
     source = open_source(args.data)
     _fits(source, config.model.height, config.model.width)
     runs.describe(args.out, config)
-    torch.manual_seed(
-        config.loop.seed
-    )  # initial weights; everything after draws from seeded generators
+    torch.manual_seed(config.loop.seed)  # initial weights; all later draws have seeded generators
     model = Tokenizer(config.model)
     first = Loader(source, window=1, batch=512, seed=config.loop.seed + 1).batch(0)
     model.init_pca(to_float(torch.from_numpy(first.frames[:, 0])))
@@ -95,7 +93,11 @@ def _denoiser(args: argparse.Namespace) -> int:
     tokenizer = runs.load_tokenizer(args.tokenizer).to(args.device)
     source = open_source(args.data)
     rows, columns = tokenizer.config.grid
-    sizes = {"tokens_h": rows, "tokens_w": columns, "channels": tokenizer.config.channels}
+    sizes: dict[str, Any] = {
+        "tokens_h": rows,
+        "tokens_w": columns,
+        "channels": tokenizer.config.channels,
+    }
     if source.codec.camera is None and config.model.recycle == "warp":
         sizes["recycle"] = "plain"  # no known camera to warp by
     config = replace(config, model=replace(config.model, action_width=source.codec.width, **sizes))
@@ -137,7 +139,9 @@ def _decoder(args: argparse.Namespace) -> int:
     return 0
 
 
-def _recycling(source: Source, tokenizer: Tokenizer, model: DenoiserConfig, device: str) -> Recycling:
+def _recycling(
+    source: Source, tokenizer: Tokenizer, model: DenoiserConfig, device: str
+) -> Recycling:
     camera = source.codec.camera
     return Recycling(
         tokenizer.to(device), model.recycle, None if camera is None else camera.fov_y, device

@@ -51,7 +51,9 @@ class Stage(Protocol):
     """What a training stage must say; tokenizer_step.py is the smallest example."""
 
     name: str
-    model: nn.Module
+
+    @property
+    def model(self) -> nn.Module: ...
 
     def loss(self, batch: Batch, moment: Moment) -> tuple[Tensor, dict[str, float]]: ...
 

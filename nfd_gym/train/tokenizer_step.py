@@ -44,7 +44,9 @@ class TokenizerStage:
         return torch.cat([torch.cat(list(row), dim=1) for row in rows])
 
 
-def picture_loss(picture: Tensor, pixels: Tensor, config: TokenizerLoss) -> tuple[Tensor, dict[str, float]]:
+def picture_loss(
+    picture: Tensor, pixels: Tensor, config: TokenizerLoss
+) -> tuple[Tensor, dict[str, float]]:
     """How far decoded pictures (B,3,H,W) are from `pixels`, and figures to log."""
     l1 = (picture - pixels).abs().mean()
     total = l1 + config.square * (picture - pixels).square().mean()
@@ -57,7 +59,10 @@ def picture_loss(picture: Tensor, pixels: Tensor, config: TokenizerLoss) -> tupl
 
 def ssim(a: Tensor, b: Tensor, size: int = 7) -> Tensor:
     """Structural similarity map of pictures in [-1, 1] with a box window (cheap, no borders)."""
-    pool = lambda x: F.avg_pool2d(x, size, stride=2)  # noqa: E731
+
+    def pool(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, size, stride=2)
+
     mean_a, mean_b = pool(a), pool(b)
     var_a, var_b = pool(a * a) - mean_a**2, pool(b * b) - mean_b**2
     cov = pool(a * b) - mean_a * mean_b
