@@ -10,10 +10,10 @@ import string
 from pathlib import Path
 
 MOVES: dict[str, tuple[str, ...]] = {
-    "forward": ("w",),
-    "back": ("s",),
-    "left": ("a",),
-    "right": ("d",),
+    "forward": ("w", "pad stick up"),
+    "back": ("s", "pad stick down"),
+    "left": ("a", "pad stick left"),
+    "right": ("d", "pad stick right"),
     "jump": ("space", "pad a"),
     "sneak": ("left shift", "pad b"),
     "sprint": ("left ctrl", "pad left stick"),
@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "help": ("f1", "h"),
     "screenshot": ("f2",),
     "hud": ("f3",),
+    "fullscreen": ("f11",),
     "record": ("v",),
     "switch": ("tab",),
     "free mouse": ("escape",),
@@ -64,6 +65,7 @@ KEYS: frozenset[str] = frozenset(
         "caps lock",
         *(f"mouse {name}" for name in ("left", "middle", "right", "4", "5")),
         *(f"pad {name}" for name in "a b x y start back up down left right".split()),
+        *(f"pad stick {way}" for way in ("up", "down", "left", "right")),
         *(f"pad {side} {name}" for side in ("left", "right") for name in ("bumper", "trigger", "stick")),
     ]
 )

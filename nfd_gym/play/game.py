@@ -1,0 +1,217 @@
+"""The game being played: a stage, its players and its recorder, advanced one tick at a time.
+
+It knows no display and no thread but the one that calls `tick`; commands may come from any thread.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nfd_gym.play.clock import Spread
+from nfd_gym.play.inputs import Sample
+from nfd_gym.play.players import Player
+from nfd_gym.play.recorder import Recorder
+from nfd_gym.play.stage import CannotError, Stage, Twin, View
+from nfd_gym.play.still import save_still
+
+TOAST_S = 3.0
+UNDO_TICKS = 20  # one second back per press
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a viewer shows: the picture, the figures of the HUD, and which inputs it answers."""
+
+    number: int  # counts every published picture
+    frame: np.ndarray
+    facts: dict[str, Any]
+    since: float | None = None
+    stamp: float | None = None
+
+
+class Game:
+    """Play, command by command and tick by tick."""
+
+    def __init__(
+        self, stage: Stage | Twin, players: list[Player], *, folder: Path, seed: int = 0
+    ) -> None:
+        self.twin = stage if isinstance(stage, Twin) else None
+        self._single = stage if isinstance(stage, Stage) else None
+        self.players = players
+        self.player = players[0]
+        self.folder = folder
+        self.seed = seed
+        self.recorder: Recorder | None = None
+        self.saved: bytes | None = None
+        self.paused = False
+        self.single_step = False
+        self.toast = ""
+        self.toast_until = 0.0
+        self.number = 0
+        self.score = 0.0
+        self.tick_ms = Spread()
+        self.commands: deque[str] = deque(maxlen=32)  # a held-down key cannot pile up more
+        self.does: dict[str, Callable[[], None]] = {
+            "new place": self._new_place,
+            "pause": self._pause,
+            "single step": self._single_step,
+            "save": self._save,
+            "load": self._load,
+            "undo": self._undo,
+            "player": self._next_player,
+            "fewer steps": lambda: self._steps(-1),
+            "more steps": lambda: self._steps(+1),
+            "screenshot": self._screenshot,
+            "record": self._record,
+            "switch": self._switch,
+        }
+        self.view = self.stage.reset(seed)
+
+    @property
+    def stage(self) -> Stage:
+        """The env in front of the player."""
+        if self.twin is not None:
+            return self.twin.active
+        assert self._single is not None
+        return self._single
+
+    def command(self, name: str) -> None:
+        """Ask for something at the next tick; names are those of the key bindings."""
+        if name in self.does:
+            self.commands.append(name)
+
+    def tick(self, sample: Sample) -> Shown:
+        """Grant the wishes, then let the world take one step with the hands of `sample`."""
+        while self.commands:
+            try:
+                self.does[self.commands.popleft()]()
+            except CannotError as error:
+                self.say(str(error))
+        if not self.paused or self.single_step:
+            self.single_step = False
+            self._advance(sample)
+        return self.shown(sample)
+
+    def shown(self, sample: Sample | None = None) -> Shown:
+        """The current picture and figures, as a viewer takes them."""
+        self.number += 1
+        sample = sample or Sample()
+        return Shown(self.number, self.view.frame, self.facts(), sample.since, sample.stamp)
+
+    def facts(self) -> dict[str, Any]:
+        """The figures behind the HUD; only what the env reported, None where it did not."""
+        info, tick = self.view.info, self.tick_ms.recent_at(50, 99)
+        return {
+            "world": self.stage.title,
+            "side": self.stage.side,
+            "twin": self.twin is not None,
+            "player": self.player.name,
+            "paused": self.paused,
+            "recording": self.recorder.frames if self.recorder else None,
+            "toast": self.toast if time.monotonic() < self.toast_until else "",
+            "seed": self.stage.seed,
+            "score": self.score,
+            "tick_ms": tick,
+            "size": [self.view.frame.shape[1], self.view.frame.shape[0]],
+            **world_facts(info),
+        }
+
+    def say(self, text: str) -> None:
+        """Show a line to the player for a few seconds."""
+        self.toast, self.toast_until = text, time.monotonic() + TOAST_S
+
+    def close(self) -> None:
+        """Finish the recording and close the envs. Safe to call twice."""
+        self._stop_recording()
+        for stage in (self.twin.real, self.twin.dream) if self.twin else (self.stage,):
+            stage.close()
+
+    def _advance(self, sample: Sample) -> None:
+        vector = self.player.vector(sample, self.view.frame)
+        start = time.perf_counter()
+        self.view = self.stage.step(vector)
+        self.tick_ms.add(1e3 * (time.perf_counter() - start))
+        self.score += self.view.reward
+        if self.recorder:
+            self.recorder.add(vector, self.view)
+        if self.view.ended:
+            self.say(f"the episode ended with a reward of {self.score:g}")
+            self._new_place()
+
+    def _arrive(self, view: View) -> None:
+        """A cut: the picture did not come from the last one by an action."""
+        self.view = view
+        if self.recorder:
+            self.recorder.cut(self.stage, view)
+
+    def _new_place(self) -> None:
+        self.seed += 1
+        self.score = 0.0
+        self._arrive(self.stage.reset(self.seed))
+        self.say(f"a new place, seed {self.seed}")
+
+    def _pause(self) -> None:
+        self.paused = not self.paused
+
+    def _single_step(self) -> None:
+        self.paused = self.single_step = True
+
+    def _save(self) -> None:
+        self.saved = self.stage.save()
+        self.say(f"saved, {len(self.saved) / 1e6:.1f} MB")
+
+    def _load(self) -> None:
+        if self.saved is None:
+            raise CannotError("nothing is saved yet")
+        self._arrive(self.stage.load(self.saved))
+        self.say("loaded")
+
+    def _undo(self) -> None:
+        self._arrive(self.stage.undo(UNDO_TICKS))
+        self.say(f"{UNDO_TICKS / 20:g} s back")
+
+    def _next_player(self) -> None:
+        self.player = self.players[(self.players.index(self.player) + 1) % len(self.players)]
+        self.say(f"{self.player.name} plays")
+
+    def _steps(self, by: int) -> None:
+        self.say(f"{self.stage.change_steps(by)} denoising steps per frame")
+
+    def _screenshot(self) -> None:
+        self.say(f"screenshot {save_still(self.view.frame, self.folder)}")
+
+    def _record(self) -> None:
+        if self.recorder:
+            self._stop_recording()
+        else:
+            name = time.strftime("play-%Y%m%d-%H%M%S")
+            self.recorder = Recorder(self.folder, self.stage, self.view, name)
+            self.say(f"recording into {self.recorder.folder}")
+
+    def _stop_recording(self) -> None:
+        if self.recorder:
+            recorder, self.recorder = self.recorder, None
+            recorder.close()
+            self.say(f"recorded {recorder.frames} frames into {recorder.folder}")
+
+    def _switch(self) -> None:
+        if self.twin is None:
+            raise CannotError("there is no real game to switch to: start play with --twin")
+        self._arrive(self.twin.switch())
+        self.say("the dream" if self.twin.active is self.twin.dream else "the real game")
+
+
+def world_facts(info: dict[str, Any]) -> dict[str, Any]:
+    """The part of the figures that the env reports in `info`."""
+    timings = info.get("timings") or {}
+    return {
+        "ms": {name: float(value) for name, value in timings.items()},
+        "speculation": info.get("speculation"),
+        "drift": info.get("drift"),
+        "steps": info.get("steps"),
+    }
