@@ -14,7 +14,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nfd_gym.data.loader import Batch
 from nfd_gym.diffusion import consistency
@@ -48,10 +48,11 @@ class DistillStage:
                 "use --set model.form=anchored or v"
             )
         self.config, self.recycling, self.device = config, recycling, device
-        self.model = Duel(student, config)
+        self.duel = Duel(student, config)
+        self.model: nn.Module = self.duel
         self.teacher = teacher.to(device).eval().requires_grad_(False)
         self.average = copy.deepcopy(student).to(device).eval().requires_grad_(False)
-        self.critics = Critics(self.model, self.teacher, recycling, config, device)
+        self.critics = Critics(self.duel, self.teacher, recycling, config, device)
         self.teacher_regime = teacher_regime
         packed = config.continuous or teacher_regime == "packed"
         self.context = {"auto": "packed" if packed else "joint"}.get(config.context, config.context)
@@ -63,7 +64,7 @@ class DistillStage:
 
     @property
     def student(self) -> Denoiser:
-        return self.model.student
+        return self.duel.student
 
     def watch_on(self, batch: Batch) -> None:
         """Measure and print the failure signs on these recordings from now on."""

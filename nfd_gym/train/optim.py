@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nfd_gym.train.muon import Muon
+
 
 def make_optimisers(
     model: nn.Module, lr: float, muon: bool = True, decay: float = 0.01
@@ -35,11 +37,7 @@ def make_optimisers(
         torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     ]
     if hidden:
-        optimisers.append(
-            torch.optim.Muon(
-                hidden, lr=lr, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-            )
-        )
+        optimisers.append(Muon(hidden, lr=lr, decay=decay))
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["peak_lr"] = group["lr"]

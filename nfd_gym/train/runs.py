@@ -38,7 +38,7 @@ class DenoiserRun:
     model: DenoiserConfig = DenoiserConfig()
     loss: DenoiserLoss = DenoiserLoss()
     loop: LoopConfig = LoopConfig()
-    batch: int = 3
+    batch: int = 4
     window: int = 10  # frames that learn, each with the frame before it
     tokenizer: str = ""  # its run
     start: str = ""  # a run of the same sizes whose averaged weights to start from
@@ -49,7 +49,7 @@ class DistillRun:
     model: DenoiserConfig = DenoiserConfig()  # the teacher's, but for its form
     loss: DistillLoss = DistillLoss()
     loop: LoopConfig = LoopConfig(lr=2e-4, muon=False, warmup=20, ema=0.97, save_minutes=2.0)
-    batch: int = 3
+    batch: int = 4
     window: int = 10
     tokenizer: str = ""
     teacher: str = ""  # its run
