@@ -113,6 +113,8 @@ class PixelCritic(nn.Module):
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
         # Projection (Miyato & Koyama): how well the patch agrees with the action.
-        match: Tensor = (x * self.action(actions)[..., None, None]).sum(1, keepdim=True) / x.shape[1] ** 0.5
+        match: Tensor = (x * self.action(actions)[..., None, None]).sum(1, keepdim=True) / x.shape[
+            1
+        ] ** 0.5
         logits: Tensor = self.leave(x) + match
         return logits

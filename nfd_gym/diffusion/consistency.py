@@ -24,8 +24,10 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 TANGENT_FLOOR = 0.1
 
 
-def frame_mean(value: Tensor) -> Tensor:
-    """(B, T, ...) -> (B, T), the mean over everything inside a frame."""
+def frame_mean(value: Tensor, weight: Tensor | None = None) -> Tensor:
+    """(B, T, ...) -> (B, T), the mean over everything inside a frame; `weight` per channel (C,)."""
+    if weight is not None:
+        value = value * weight
     return value.flatten(2).mean(-1)
 
 
@@ -68,6 +70,7 @@ def discrete_loss(
     grid: Tensor,
     index: Tensor,
     huber: float = 0.0,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """(B, T) losses at grid positions `index` (B, T) in [0, steps); huber 0 is the squared error.
 
@@ -77,7 +80,7 @@ def discrete_loss(
     sigma, next_sigma = grid[index], grid[index + 1]
     noisy = interpolate(clean, noise, sigma)
     target = discrete_target(teacher, average, noisy, sigma, next_sigma)
-    squared = frame_mean((student(noisy, sigma) - target) ** 2)
+    squared = frame_mean((student(noisy, sigma) - target) ** 2, weight)
     if huber == 0:
         return squared
     return 2 * huber * (torch.sqrt(squared + huber**2) - huber)
@@ -150,6 +153,7 @@ def rf_loss(
     sigma: Tensor,
     ramp: float,
     tangent_student: Denoise | None = None,
+    weight: Tensor | None = None,
     floor: float = TANGENT_FLOOR,
 ) -> tuple[Tensor, Tensor]:
     """(B, T) losses and the (B, T) RMS of the raw tangent, which is the thing to watch: the
@@ -168,7 +172,7 @@ def rf_loss(
     # v moves along `wanted`, and f = noisy - sigma v against it. The difference is zero in value,
     # so dividing by sigma amplifies nothing.
     residual = (value - value.detach()) / spread(sigma, value) + wanted
-    return frame_mean(residual**2), frame_mean(raw**2).sqrt()
+    return frame_mean(residual**2, weight), frame_mean(raw**2).sqrt()
 
 
 # --- TrigFlow (the paper's wrapper) ------------------------------------------------------------
@@ -244,6 +248,7 @@ def trig_loss(
     angle: Tensor,
     ramp: float,
     tangent_student: Denoise | None = None,
+    weight: Tensor | None = None,
     floor: float = TANGENT_FLOOR,
 ) -> tuple[Tensor, Tensor]:
     """sCM in TrigFlow over flow-matching networks: (B, T) losses and the raw tangent's RMS.
@@ -257,7 +262,8 @@ def trig_loss(
     raw = trig_tangent(trig_network(tangent_student or student), direction, scaled, angle, ramp)
     wanted = normalise_tangent(raw, floor)
     value = network(scaled, angle)
-    return frame_mean((value - value.detach() - wanted) ** 2), frame_mean(raw**2).sqrt()
+    residual = value - value.detach() - wanted
+    return frame_mean(residual**2, weight), frame_mean(raw**2).sqrt()
 
 
 # --- noise levels of the continuous losses -----------------------------------------------------

@@ -154,8 +154,7 @@ def test_trigflow_round_trip_is_lossless() -> None:
         torch.testing.assert_close(back, noisy, rtol=0, atol=1e-6)
     # The trig frame is cos clean + sin noise of the same clean and noise.
     expected = (
-        flow.spread(torch.cos(angle), clean) * clean
-        + flow.spread(torch.sin(angle), noise) * noise
+        flow.spread(torch.cos(angle), clean) * clean + flow.spread(torch.sin(angle), noise) * noise
     )
     torch.testing.assert_close(
         consistency.flow_to_trig(noisy, sigma), expected, rtol=1e-5, atol=1e-6
@@ -264,8 +263,13 @@ def test_training_reaches_the_ode_end_point(recipe: str) -> None:
         if recipe == "discrete":
             index = torch.randint(0, 16, (64, 4), generator=generator)
             loss = consistency.discrete_loss(
-                student, gaussian_denoiser, lambda x, s: student(x, s, average),
-                clean, noise, grid, index,
+                student,
+                gaussian_denoiser,
+                lambda x, s: student(x, s, average),
+                clean,
+                noise,
+                grid,
+                index,
             )
         elif recipe == "rf":
             sigma = consistency.logit_normal(normal, 0.4, 1.6)

@@ -16,7 +16,9 @@ def test_a_child_event_is_never_likelier_than_its_parent_or_its_kind() -> None:
     heads = make_heads()
     latents, actions = torch.randn(64, 2, 12, 5) * 30, torch.randn(64, 4)
     raw = heads.factors(latents, actions)
-    between = (raw[:, 2] - raw[:, 0]).median()  # half of the lanes: sure of the dig, half of the tree
+    between = (
+        raw[:, 2] - raw[:, 0]
+    ).median()  # half of the lanes: sure of the dig, half of the tree
     heads.offsets.copy_(torch.stack([torch.tensor(0.0), torch.tensor(-1.0), between]))
     dig, place, chop = heads(latents, actions).unbind(-1)
     torch.testing.assert_close(dig, raw[:, 0])
