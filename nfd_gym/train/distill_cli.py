@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nfd_gym import settings
 from nfd_gym.data import Loader, open_source
 from nfd_gym.model.denoiser import Denoiser
@@ -52,6 +54,7 @@ def main(args: argparse.Namespace) -> int:
             f"{config.model.action_width}; give recordings of the same world"
         )
     runs.describe(args.out, config)
+    torch.manual_seed(config.loop.seed)  # the critics' first weights; the rest is seeded by step
     student = Denoiser(config.model)
     student.load_state_dict(
         (teacher if not args.start else runs.load_denoiser(args.start)[0]).state_dict()

@@ -56,15 +56,15 @@ def test_a_student_comes_out_and_resuming_changes_nothing(
     once, _ = runs.load_denoiser(tmp_path / "once")
     # A fixed budget, killed after two steps: the learning rate depends on the budget.
     with pytest.MonkeyPatch.context() as patch:
-        real, count = loop.gradient_norm, []
+        real, count = loop.schedule, []
 
-        def dying(model: torch.nn.Module, limit: float) -> float:
+        def dying(*arguments: float) -> float:
             count.append(0)
             if len(count) == 3:
                 raise Killed
-            return real(model, limit)
+            return real(*arguments)
 
-        patch.setattr(loop, "gradient_norm", dying)
+        patch.setattr(loop, "schedule", dying)
         with pytest.raises(Killed):
             distill(teacher, data, tmp_path / "twice", *full, steps=4)
     assert distill(teacher, data, tmp_path / "twice", *full, steps=4) == 0
