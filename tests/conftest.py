@@ -1,11 +1,15 @@
 """Fixtures that several packages' tests share."""
 
+import ipaddress
+import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from torch import nn
 
 from nfd_gym.actions import Camera, KeysAndMouse
@@ -16,6 +20,58 @@ from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.presets import PRESETS
 from nfd_gym.world import WorldModel
+
+# Examples are drawn from the test's name, not from the clock; a loaded machine is no failure.
+settings.register_profile("nfd", max_examples=40, deadline=None, derandomize=True, database=None)
+settings.load_profile("nfd")
+
+
+class NetworkBlocked(RuntimeError):
+    """A test tried to reach another machine."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Nothing may leave this machine; loopback stays open for servers under test."""
+    patch = pytest.MonkeyPatch()
+    for name in ("connect", "connect_ex", "sendto"):
+        patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)), raising=True)
+    patch.setattr(socket, "getaddrinfo", guarded_lookup(socket.getaddrinfo))
+    yield
+    patch.undo()
+
+
+def guarded(call):
+    """A socket method that refuses every address but this machine's own."""
+
+    def checked(self: socket.socket, *args: object) -> object:
+        address = args[-1]
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(address[0]):
+            raise NetworkBlocked(f"a test tried to reach {address}; tests run without network.")
+        return call(self, *args)
+
+    return checked
+
+
+def guarded_lookup(call):
+    """Name lookups ask other machines too."""
+
+    def checked(host, *args: object, **kwargs: object) -> object:
+        if host is not None and not is_loopback(host):
+            raise NetworkBlocked(f"a test tried to look up {host!r}; tests run without network.")
+        return call(host, *args, **kwargs)
+
+    return checked
+
+
+def is_loopback(host: str | bytes) -> bool:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in ("", "localhost", "0.0.0.0", "::"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 @pytest.fixture(scope="session")

@@ -232,14 +232,14 @@ def _events(objects: list[dict[str, Any]]) -> Iterator[Event]:
                 )
         return
     kinds = {"mine_block": "dig", "use_item": "place"}
-    before: dict[str, Any] = {}
+    before: dict[str, Any] | None = None  # the first counters seen say what was already there
     for row, data in enumerate(objects):
         stats = data.get("stats")
-        if not stats:
+        if stats is None:
             continue
         # Row i's counters are those before its action, so a change was made by row i - 1.
-        for name in stats.keys() if row and before else ():
+        for name in stats if before is not None else ():
             group, _, item = str(name).removeprefix("minecraft.").partition(":")
-            if group in kinds and stats[name] != before.get(name, 0):
+            if group in kinds and before is not None and stats[name] != before.get(name, 0):
                 yield Event(row - 1, kinds[group], item)
-        before = {**before, **stats}
+        before = {**(before or {}), **stats}
