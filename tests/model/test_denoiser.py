@@ -1,0 +1,229 @@
+"""Laws of the denoiser: what may look at what, and that cached rollout equals training."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from nfd_gym.diffusion.sample import sample_frame
+from nfd_gym.model.attention import eager
+from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
+
+B, T, A = 2, 7, 25
+FORMS = ("x", "anchored", "v")
+RECYCLES = ("warp", "plain", "none")
+EVERY_KIND = list(itertools.product(FORMS, RECYCLES))
+
+
+def make_denoiser(**settings: object) -> Denoiser:
+    """A small one whose every weight is random, so that everything allowed to matter does."""
+    base: dict[str, object] = dict(
+        tokens_h=2, tokens_w=3, channels=8, width=32, depth=4, heads=2, window=3, causal_every=2
+    )
+    model = Denoiser(DenoiserConfig(**{**base, **settings}))  # type: ignore[arg-type]
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            scale = 2.0 if "_scale" in name else 0.4 if "modulation" in name else 0.2
+            value.copy_(scale * torch.randn(value.shape, generator=random))
+    return model.eval().requires_grad_(False)
+
+
+def inputs(seed: int = 0, frames: int = T) -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    shape = (B, frames, 6, 8)
+    return {
+        "noisy": torch.randn(shape, generator=random),
+        "sigma": torch.rand(shape[:2], generator=random),
+        "actions": torch.randn((B, frames, A), generator=random) * 0.5,
+        "recycled": torch.randn(shape, generator=random),
+    }
+
+
+def given(model: Denoiser, values: dict[str, Tensor], frames: slice) -> dict[str, Tensor]:
+    part = {key: value[:, frames] for key, value in values.items()}
+    if model.config.recycle == "none":
+        del part["recycled"]
+    return part
+
+
+@pytest.mark.parametrize(("form", "recycle"), EVERY_KIND)
+def test_no_frame_sees_a_later_one(form: str, recycle: str) -> None:
+    model = make_denoiser(form=form, recycle=recycle)
+    values = given(model, inputs(0), slice(None))
+    out = model(**values)
+    for changed, key in itertools.product((1, T - 1), values):
+        other = given(model, inputs(1), slice(None))
+        later = {**values, key: values[key].clone()}
+        later[key][:, changed:] = other[key][:, changed:]
+        moved = model(**later)
+        assert torch.equal(moved[:, :changed], out[:, :changed]), key
+        assert not torch.equal(moved[:, changed], out[:, changed]), f"{key} does not matter"
+
+
+def test_a_frame_sees_its_window_and_nothing_older() -> None:
+    model = make_denoiser(depth=2)  # one block looks back, so the reach is the window itself
+    values = inputs(0)
+    out = model(**values)
+    for age in (3, 4):  # the window is 3
+        earlier = {**values, "noisy": values["noisy"].clone()}
+        earlier["noisy"][:, T - 1 - age] += 1.0
+        assert torch.equal(model(**earlier)[:, -1], out[:, -1]) == (age > 3)
+
+
+@pytest.mark.parametrize(("form", "recycle"), EVERY_KIND)
+def test_cached_rollout_equals_the_whole_clip_at_once(form: str, recycle: str) -> None:
+    """Frames one by one, each committing its own keys, past the window and the ring's end."""
+    model = make_denoiser(form=form, recycle=recycle)
+    values = inputs(0)
+    whole = model(**given(model, values, slice(None)))
+    cache = model.make_cache(B)
+    for i in range(T):
+        one = model(**given(model, values, slice(i, i + 1)), cache=cache, commit=1)
+        torch.testing.assert_close(one, whole[:, i : i + 1], atol=1e-4, rtol=1e-4)
+    cache.reset()
+    first = model(**given(model, values, slice(0, 2)), cache=cache, commit=2)
+    rest = model(**given(model, values, slice(2, T)), cache=cache, commit=0)
+    torch.testing.assert_close(torch.cat([first, rest], 1), whole, atol=1e-4, rtol=1e-4)
+    assert cache.length == 2, "commit=0 changes nothing"
+
+
+def test_commit_keeps_only_the_first_frames() -> None:
+    model = make_denoiser()
+    values = inputs(0)
+    cache, other = model.make_cache(B), model.make_cache(B)
+    model(**given(model, values, slice(0, 3)), cache=cache, commit=1)
+    model(**given(model, values, slice(0, 1)), cache=other, commit=1)
+    after = given(model, values, slice(1, 2))
+    expected = model(**after, cache=other)
+    torch.testing.assert_close(model(**after, cache=cache), expected, atol=1e-5, rtol=1e-4)
+
+
+def packed_inputs(seed: int = 0) -> dict[str, Tensor]:
+    values, clean = inputs(seed), inputs(seed + 100)
+    return {**values, "clean": clean["noisy"], "sigma_clean": 0.15 * clean["sigma"]}
+
+
+@pytest.mark.parametrize("recycle", RECYCLES)
+def test_packed_frame_sees_clean_frames_before_it_only(recycle: str) -> None:
+    model = make_denoiser(recycle=recycle)
+    values = packed_inputs()
+    if recycle == "none":
+        del values["recycled"]
+    out = model.packed(**values)
+    i = 4
+    changed = {**values, "clean": values["clean"].clone()}
+    changed["clean"][:, i:] += 1.0
+    assert torch.equal(model.packed(**changed)[:, : i + 1], out[:, : i + 1])
+    assert not torch.equal(model.packed(**changed)[:, i + 1], out[:, i + 1])
+    noisy = {**values, "noisy": values["noisy"].clone()}
+    noisy["noisy"][:, i] += 1.0
+    others = [j for j in range(T) if j != i]
+    assert torch.equal(model.packed(**noisy)[:, others], out[:, others])
+
+
+@pytest.mark.parametrize("recycle", RECYCLES)
+def test_packed_equals_a_rollout_that_commits_clean_frames(recycle: str) -> None:
+    model = make_denoiser(recycle=recycle)
+    values = packed_inputs()
+    if recycle == "none":
+        del values["recycled"]
+    out = model.packed(**values)
+    cache = model.make_cache(B)
+    for i in range(T):
+        here = slice(i, i + 1)
+        common = {k: v[:, here] for k, v in values.items() if k in ("actions", "recycled")}
+        one = model(values["noisy"][:, here], values["sigma"][:, here], **common, cache=cache)
+        torch.testing.assert_close(one, out[:, here], atol=1e-4, rtol=1e-4)
+        clean, level = values["clean"][:, here], values["sigma_clean"][:, here]
+        model(clean, level, **common, cache=cache, commit=1)
+
+
+def test_features_are_those_of_the_packed_pass() -> None:
+    model = make_denoiser()
+    values = packed_inputs()
+    first, last = model.features(**values, blocks=[1, 3])
+    assert first.shape == last.shape == (B, T, 6, 32)
+    assert not torch.equal(first, last)
+    changed = {**values, "clean": values["clean"].clone()}
+    changed["clean"][:, 4:] += 1.0
+    moved, _ = model.features(**changed, blocks=[1, 3])
+    assert torch.equal(moved[:, :5], first[:, :5]) and not torch.equal(moved[:, 5], first[:, 5])
+
+
+def test_plain_attention_equals_the_fused_kernel() -> None:
+    """In every path: forward, cached with lanes of unequal age, packed."""
+    model = make_denoiser()
+    values = packed_inputs()
+    lone = given(model, inputs(), slice(None))
+    cache = model.make_cache(B)
+    model(**given(model, inputs(3), slice(0, 3)), cache=cache, commit=3)
+    cache.reset(torch.tensor([True, False]))
+    fused = [model.packed(**values), model(**lone), model(**lone, cache=cache)]
+    with eager():
+        plain = [model.packed(**values), model(**lone), model(**lone, cache=cache)]
+    for a, b in zip(fused, plain, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_a_lane_does_not_depend_on_its_neighbours() -> None:
+    model = make_denoiser()
+    values = inputs()
+    both = model(**values)
+    for lane in range(B):
+        alone = model(**{key: value[lane : lane + 1] for key, value in values.items()})
+        torch.testing.assert_close(alone[0], both[lane], atol=1e-5, rtol=1e-4)
+
+
+def test_at_noise_level_zero_anchored_and_velocity_forms_return_their_input() -> None:
+    for form in ("anchored", "v"):
+        values = inputs()
+        values["sigma"] = torch.zeros_like(values["sigma"])
+        assert torch.equal(make_denoiser(form=form)(**values), values["noisy"])
+
+
+def test_an_untrained_denoiser_repeats_the_recycled_frame() -> None:
+    torch.manual_seed(0)
+    model = Denoiser(make_denoiser().config)
+    values = inputs()
+    assert torch.equal(model(**values), values["recycled"])
+
+
+def test_sample_frame_commits_the_last_evaluation() -> None:
+    model = make_denoiser()
+    values = inputs()
+    action, recycled, noise = values["actions"][:, 0], values["recycled"][:, 0], values["noisy"]
+    for mode, sigmas in itertools.product(("noisy", "exact", "none"), ((1.0,), (1.0, 0.5))):
+        cache = model.make_cache(B)
+        clean = sample_frame(model, cache, action, recycled, noise[:, 0], sigmas, mode, 0.1)
+        assert cache.length == (mode != "none")
+        if mode == "none":
+            continue
+        if mode == "exact":
+            last, level = clean, 0.1
+        elif sigmas == (1.0,):
+            last, level = noise[:, 0], 1.0
+        else:
+            first = sample_frame(model, model.make_cache(B), action, recycled, noise[:, 0])
+            last, level = 0.5 * first + 0.5 * noise[:, 0], 0.5
+        expected = model.make_cache(B)
+        sigma = torch.full((B, 1), level)
+        again = model(last[:, None], sigma, action[:, None], recycled[:, None], expected, 1)
+        torch.testing.assert_close(cache.keys, expected.keys)
+        torch.testing.assert_close(cache.values, expected.values)
+        if mode == "noisy":
+            torch.testing.assert_close(again[:, 0], clean)
+
+
+def test_impossible_sizes_are_refused_by_name() -> None:
+    for settings, word in (
+        ({"width": 30, "heads": 4}, "width"),
+        ({"recycle": "wrap"}, "recycle"),
+        ({"form": "y"}, "form"),
+        ({"depth": 1}, "depth"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            make_denoiser(**settings)
+    with pytest.raises(ValueError, match="recycle"):
+        make_denoiser(recycle="none")(**inputs())
