@@ -1,5 +1,6 @@
 """The window: pygame events in, pictures out. The game itself runs in the loop's thread."""
 
+import os
 import time
 
 import pygame
@@ -28,6 +29,7 @@ class Window:
         self.shown: Shown | None = None
         self.draw_ms = 0.0
         # The display alone: pygame.init() would open the sound card too, which servers lack.
+        os.environ["SDL_VIDEO_X11_WMCLASS"] = "nfd_gym"  # else "__main__.py", as pygame guesses
         pygame.display.init()
         pygame.font.init()
         width, height = frame_size

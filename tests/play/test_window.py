@@ -234,8 +234,8 @@ def test_in_a_real_window_real_keys_and_a_real_mouse_play(play_process, tmp_path
             env={"DISPLAY": display, "SDL_VIDEODRIVER": None},
         )  # fmt: skip
         deadline = time.monotonic() + 60
-        while not (found := hands("search", "--onlyvisible", "--name", "nfd_gym")):
-            assert time.monotonic() < deadline and process.poll() is None, process.stderr.read()
+        while not (found := hands("search", "--onlyvisible", "--class", "nfd_gym")):
+            assert time.monotonic() < deadline and process.poll() is None, "no window came up"
             time.sleep(0.2)
         hands("windowfocus", found)
         while not list(tmp_path.glob(".*.ndjson.part")) and time.monotonic() < deadline:
