@@ -1,13 +1,14 @@
-"""What an agent is asked to do. Tasks see facts, never pixels, so one task runs on the twin and in the dream.
+"""What an agent is asked to do. Tasks see facts, never pixels.
 
-On the twin the facts are logged by the game; in the dream they are what the world's heads believe.
+So one task runs on the twin, where the game logs the facts, and in the dream, where they are what
+the world's heads believe.
 
-| task      | reward per tick                                               | ends                    |
-|-----------|---------------------------------------------------------------|-------------------------|
-| `explore` | 1 for every 4 m x 4 m cell entered for the first time         | when a head says `end`  |
-| `chop`    | 1 for every tree trunk block dug                              | when a head says `end`  |
-| `dig`     | 1 for every block dug, trunks and leaves included             | when a head says `end`  |
-| none      | 0                                                             | when a head says `end`  |
+| task      | reward per tick                                       | ends                   |
+|-----------|-------------------------------------------------------|------------------------|
+| `explore` | 1 for every 4 m x 4 m cell entered for the first time | when a head says `end` |
+| `chop`    | 1 for every tree trunk block dug                      | when a head says `end` |
+| `dig`     | 1 for every block dug, trunks and leaves included     | when a head says `end` |
+| none      | 0                                                     | when a head says `end` |
 
 The twin has no `end` head: there an episode lasts until its time limit.
 """
@@ -15,7 +16,7 @@ The twin has no `end` head: there an episode lasts until its time limit.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,10 @@ class Task(Protocol):
     def reset(self, facts: Facts) -> None: ...
     def step(self, facts: Facts) -> tuple[float, bool, dict[str, float]]: ...
 
+    # What `step` depends on, as JSON: undo, forks and saved states carry it along.
+    def memory(self) -> Any: ...
+    def remember(self, memory: Any) -> None: ...
+
 
 def _ended(facts: Facts) -> bool:
     return facts.outputs.get("end", 0.0) >= BELIEF
@@ -65,11 +70,11 @@ class _Edge:
     or three frames, because the picture shows a broken block a frame after the log does."""
 
     def __init__(self) -> None:
-        self._high = False
+        self.high = False
 
     def step(self, probability: float) -> int:
-        rose = probability >= BELIEF and not self._high
-        self._high = probability >= BELIEF
+        rose = probability >= BELIEF and not self.high
+        self.high = probability >= BELIEF
         return int(rose)
 
 
@@ -91,6 +96,12 @@ class Explore:
         new = cell not in self._cells
         self._cells.add(cell)
         return float(new), _ended(facts), {"cells": float(len(self._cells))}
+
+    def memory(self) -> Any:
+        return sorted(self._cells)
+
+    def remember(self, memory: Any) -> None:
+        self._cells = {(int(x), int(z)) for x, z in memory}
 
     def _cell(self, facts: Facts) -> tuple[int, int]:
         if facts.position is None:
@@ -120,6 +131,12 @@ class Dig:
         self._count += done
         return float(done), _ended(facts), {"blocks": float(self._count)}
 
+    def memory(self) -> Any:
+        return [self._count, self._edge.high]
+
+    def remember(self, memory: Any) -> None:
+        self._count, self._edge.high = int(memory[0]), bool(memory[1])
+
 
 class Chop(Dig):
     """Reward for every trunk block dug."""
@@ -141,6 +158,12 @@ class Idle:
 
     def step(self, facts: Facts) -> tuple[float, bool, dict[str, float]]:
         return 0.0, _ended(facts), {}
+
+    def memory(self) -> Any:
+        return None
+
+    def remember(self, memory: Any) -> None:
+        """Nothing to remember."""
 
 
 TASKS: dict[str, type[Explore] | type[Dig]] = {task.name: task for task in (Explore, Chop, Dig)}
@@ -194,3 +217,9 @@ class DeadReckoning:
         self._speed = self._speed + change * min(1.0, most / max(float(np.hypot(*change)), 1e-9))
         self._at = self._at + self._speed
         return float(self._at[0]), 0.0, float(self._at[1])
+
+    def memory(self) -> Any:
+        return [self._yaw, self._at.tolist(), self._speed.tolist()]
+
+    def remember(self, memory: Any) -> None:
+        self._yaw, self._at, self._speed = memory[0], np.array(memory[1]), np.array(memory[2])

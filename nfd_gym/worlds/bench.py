@@ -88,7 +88,7 @@ def endurance(steps: int, seed: int = 0) -> dict[str, Any]:
 
 def cycles(count: int, seed: int = 0) -> dict[str, Any]:
     """Starts and ends the game `count` times, every tenth with SIGKILL to its controller. Returns
-    what was left behind: processes, folders, X sockets and shared memory that were not there before."""
+    what was left behind: processes, folders, X sockets and shared memory that are new since."""
     before, chance, starts = traces(), random.Random(seed), []
     for cycle in range(count):
         if cycle % 10 == 9:
@@ -128,7 +128,7 @@ def _kill_a_controller(after_s: float) -> None:
 
 
 def traces() -> set[str]:
-    """Everything our instances have on this machine, by name; other people's displays are not ours."""
+    """Everything our instances have on this machine, by name; not other people's displays."""
     screen = f"{SCREEN[0]}x{SCREEN[1]}x24"
     found = set()
     for pid, name in _processes():
@@ -208,10 +208,11 @@ def main(args: argparse.Namespace) -> int:
     """Prints a table and one line per figure; exit code 1 when something was left behind."""
     figures: dict[str, Any] = {}
     if args.speed_steps:
-        print("| place | steps/s | p50 ms | p99 ms | start s | reset s |\n|---|---|---|---|---|---|")
+        print("| place | steps/s | p50 ms | p99 ms | start s | reset s |\n|" + "---|" * 6)
         for place in PLACES:
             row = figures[place] = speed(place, args.speed_steps)
-            print(f"| {place} | " + " | ".join(str(value) for value in row.values()) + " |", flush=True)
+            cells = " | ".join(str(value) for value in row.values())
+            print(f"| {place} | {cells} |", flush=True)
     if args.steps:
         figures["endurance"] = endurance(args.steps)
         print(f"endurance: {figures['endurance']['steps_per_s']} steps/s over {args.steps} steps")

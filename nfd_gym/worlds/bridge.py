@@ -1,4 +1,4 @@
-"""A Minecraft-class env that lives in another Python interpreter, with the spaces of NFD-Minecraft-v0.
+"""A Minecraft-class env in another Python interpreter, with the spaces of NFD-Minecraft-v0.
 
 MineRL, MineStudio and CraftGround pin numpy and gym versions that cannot share an environment with
 ours. Here they run in their own one, as a subprocess that bridge_server.py turns into a peer.
@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -40,9 +40,11 @@ class BridgeError(RuntimeError):
 
 
 class Peer:
-    """The subprocess and its two pipes. Ended by `close` or garbage collection, children included."""
+    """The subprocess and its two pipes. `close` or garbage collection end it with its children."""
 
-    def __init__(self, python: str, make: str, arguments: Mapping[str, Any], timeout_s: float) -> None:
+    def __init__(
+        self, python: str, make: str, arguments: Mapping[str, Any], timeout_s: float
+    ) -> None:
         script = str(files("nfd_gym.worlds").joinpath("bridge_server.py"))
         self._log = tempfile.TemporaryFile()
         try:
@@ -142,7 +144,7 @@ def _end(process: "subprocess.Popen[bytes]", log: Any) -> None:
 
 
 class BridgeEnv(gymnasium.Env[Frame, Any]):
-    """`make` is "MODULE:CALLABLE" in the far interpreter `python`; it is called with `arguments` and
+    """`make` is "MODULE:CALLABLE" in the far interpreter `python`; called with `arguments`, it
     returns an env of old gym or of gymnasium. `dialect` says how it spells keys and mouse.
 
         BridgeEnv("/opt/minerl/bin/python", "gym:make", {"id": "MineRLBasaltFindCave-v0"})
@@ -150,7 +152,10 @@ class BridgeEnv(gymnasium.Env[Frame, Any]):
     Everything of the far observation but the picture comes in info["observation"].
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": ["rgb_array"],
+        "render_fps": 20,
+    }
 
     def __init__(
         self,
@@ -168,7 +173,8 @@ class BridgeEnv(gymnasium.Env[Frame, Any]):
         """`size` is (width, height) of the far env's pictures. Minecraft takes minutes to start and
         to make a world, hence the long `start_timeout_s`, which also holds for `reset`."""
         if dialect not in TO_DIALECT:
-            raise ValueError(f"no dialect {dialect!r}; did you mean {nearest(dialect, TO_DIALECT)!r}?")
+            close = nearest(dialect, TO_DIALECT)
+            raise ValueError(f"no dialect {dialect!r}; did you mean {close!r}?")
         self.codec = KeysAndMouse(action_space, camera=None)
         self.action_space = self.codec.space()
         self.observation_space = gymnasium.spaces.Box(0, 255, (size[1], size[0], 3), np.uint8)
@@ -217,6 +223,8 @@ class BridgeEnv(gymnasium.Env[Frame, Any]):
         shape = self.observation_space.shape
         if not isinstance(observation, np.ndarray) or observation.shape != shape:
             found = observation.shape if isinstance(observation, np.ndarray) else observation
-            raise BridgeError(f"expected a picture {shape} as {self._picture!r}, got {found}; set size.")
+            raise BridgeError(
+                f"expected {shape} as the picture {self._picture!r}, got {found}; set size."
+            )
         self._frame = observation.astype(np.uint8, copy=False)
         return self._frame.copy(), {**answer["info"], "observation": rest}

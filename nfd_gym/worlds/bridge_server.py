@@ -15,6 +15,7 @@ import os
 import struct
 import sys
 import traceback
+from typing import Any, Callable  # noqa: UP035 - for Python 3.7
 
 import numpy as np
 
@@ -27,12 +28,12 @@ class Closed(Exception):
     """The other side is gone."""
 
 
-def encode(message):
+def encode(message: Any) -> bytes:
     """A message as bytes. Arrays and numpy numbers are kept; anything else JSON does not know is
     sent as the text that `repr` gives."""
-    arrays = []
+    arrays: "list[bytes]" = []
 
-    def plain(value):
+    def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
             value = np.ascontiguousarray(value)
             arrays.append(value.tobytes())
@@ -52,7 +53,7 @@ def encode(message):
     return HEAD.pack(len(text), len(data)) + text + data
 
 
-def decode(read):
+def decode(read: Callable[[int], bytes]) -> Any:
     """The next message from `read(count)`, which returns exactly that many bytes."""
     text_length, data_length = HEAD.unpack(read(HEAD.size))
     if max(text_length, data_length) > LARGEST:
@@ -60,14 +61,14 @@ def decode(read):
     tree, data = json.loads(read(text_length).decode()), read(data_length)
     position = 0
 
-    def rich(value):
+    def rich(value: Any) -> Any:
         nonlocal position
         if isinstance(value, dict):
             if list(value) == [ARRAY]:
                 kind, shape = value[ARRAY]
                 dtype = np.dtype(kind)
                 if dtype.kind not in "biuf":
-                    raise ValueError("arrays of %s are not accepted" % dtype)
+                    raise ValueError(f"arrays of {dtype} are not accepted")
                 count = int(np.prod(shape, dtype=np.int64))
                 array = np.frombuffer(data, dtype, count, position).reshape(shape).copy()
                 position += array.nbytes
@@ -80,8 +81,8 @@ def decode(read):
     return rich(tree)
 
 
-def reader(fd):
-    def read(count):
+def reader(fd: int) -> Callable[[int], bytes]:
+    def read(count: int) -> bytes:
         pieces = []
         while count:
             piece = os.read(fd, min(count, 1 << 20))
@@ -95,14 +96,14 @@ def reader(fd):
 
 
 class Server:
-    """Speaks both dialects: old gym (4-tuples, `seed()`) and gymnasium (5-tuples, `reset(seed=)`)."""
+    """Speaks old gym (4-tuples, `seed()`) and gymnasium (5-tuples, `reset(seed=)`)."""
 
-    def __init__(self, env):
+    def __init__(self, env: Any) -> None:
         self.env = env
         parameters = inspect.signature(env.reset).parameters
         self.new = "seed" in parameters
 
-    def reset(self, seed=None, options=None):
+    def reset(self, seed: Any = None, options: Any = None) -> "dict[str, Any]":
         if self.new:
             result = self.env.reset(seed=seed, options=options)
         else:
@@ -115,7 +116,7 @@ class Server:
         observation, info = result if with_info else (result, {})
         return {"observation": observation, "info": info}
 
-    def step(self, action):
+    def step(self, action: Any) -> "dict[str, Any]":
         result = self.env.step(action)
         if len(result) == 5:
             observation, reward, terminated, truncated, info = result
@@ -131,37 +132,34 @@ class Server:
             "info": info,
         }
 
-    def noop(self):
-        """The action space's own rest, where it has one (MineRL's `noop()`)."""
-        noop = getattr(self.env.action_space, "noop", None)
-        return {"noop": noop() if callable(noop) else None}
-
-    def close(self):
+    def close(self) -> "dict[str, Any]":
         self.env.close()
         return {}
 
 
-def serve(server, read, write):
-    operations = {name: getattr(server, name) for name in ("reset", "step", "noop", "close")}
+def serve(
+    server: Server, read: Callable[[int], bytes], write: Callable[[bytes], None]
+) -> None:
+    operations = {name: getattr(server, name) for name in ("reset", "step", "close")}
     while True:
         message = decode(read)
         try:
             answer = operations[message["op"]](*message["arguments"])
         except Exception as error:  # whatever the env raises is the caller's to see
             traceback.print_exc()
-            answer = {"error": "%s: %s" % (type(error).__name__, error)}
+            answer = {"error": f"{type(error).__name__}: {error}"}
         write(encode(answer))
         if message["op"] == "close":
             return
 
 
-def main():
+def main() -> None:
     # The env may print what it likes: only our own copies of the pipes carry messages.
     incoming, outgoing = os.dup(0), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
 
-    def write(data):
+    def write(data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(outgoing, view) :]
@@ -173,7 +171,7 @@ def main():
         server = Server(env)
     except Exception as error:
         traceback.print_exc()
-        write(encode({"error": "%s: %s" % (type(error).__name__, error)}))
+        write(encode({"error": f"{type(error).__name__}: {error}"}))
         return
     write(encode({"ready": True}))
     try:

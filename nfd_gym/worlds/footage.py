@@ -22,7 +22,9 @@ class Judge:
         self._path: deque[tuple[float, float]] = deque(maxlen=STILL_TICKS)
         self._ticks = 0
 
-    def verdict(self, frame: npt.NDArray[np.uint8], info: Mapping[str, Any]) -> tuple[str, int] | None:
+    def verdict(
+        self, frame: npt.NDArray[np.uint8], info: Mapping[str, Any]
+    ) -> tuple[str, int] | None:
         wrong = {
             "dark": frame.mean() < 20,
             "wall": frame[4:].std() < 15,

@@ -1,6 +1,6 @@
 """How a person moves the mouse: rests, pans, flicks, wanders, glances. Pure generators of pixels.
 
-Every generator yields (dx, dy) mouse pixels per tick, 0.15 degrees each, + turns right and looks down.
+Every generator yields (dx, dy) mouse pixels per tick, 0.15 degrees each, + to the right and down.
 """
 
 from collections.abc import Iterator
@@ -48,10 +48,11 @@ class Gaze:
         if draw < (0.05 if standing else 0.50):
             yield from self._rest(5, 36)
         elif draw < 0.52:
-            yield from self._drift(int(rng.integers(12, 50)), rng.uniform(4, 14) * (1.3 if standing else 1))
+            spread = rng.uniform(4, 14) * (1.3 if standing else 1)
+            yield from self._drift(int(rng.integers(12, 50)), spread)
         elif draw < 0.80:
             speed = int(rng.choice(PAN_SPEEDS[2:] if standing else PAN_SPEEDS[:8]))
-            ticks = int(min(rng.integers(5, 34), rng.uniform(20, 200) / (speed * PIXEL_DEGREES)))
+            ticks = min(int(rng.integers(5, 34)), int(rng.uniform(20, 200) / (speed * PIXEL_DEGREES)))
             rise = int(rng.choice((0, 0, 0, 0, 2, -2, 3, -3)))
             yield from self._pan(speed * int(rng.choice((-1, 1))), rise, max(3, ticks))
         elif draw < 0.88:
@@ -102,5 +103,6 @@ class Gaze:
         way = float(np.clip(rng.normal(1, 25), -48, 55)) - pitch
         speed = int(rng.choice((5, 7, 10, 15, 20, 27)))
         ticks = max(2, int(abs(way) / (speed * PIXEL_DEGREES)))
-        yield from self._pan(int(rng.choice((0, 0, 2, -2, 5, -5))), int(np.sign(way)) * speed, ticks)
+        side = int(rng.choice((0, 0, 2, -2, 5, -5)))
+        yield from self._pan(side, speed if way > 0 else -speed, ticks)
         yield from self._rest(4, 20)

@@ -1,15 +1,15 @@
 """A scripted player: human-like, persistent, balanced actions; deterministic given its seed.
 
-Two layers run side by side. An *activity* (walk, dig, look, ...) yields the keys held in each tick, the
-*gaze* yields the mouse; an activity may take the mouse over to aim. The player knows only what `info`
-tells everybody, and plays on without it (in a dream), blind.
+Two layers run side by side. An *activity* (walk, dig, look, ...) yields the keys held in each tick,
+the *gaze* yields the mouse; an activity may take the mouse over to aim. The player knows only what
+`info` tells everybody, and plays on without it (in a dream), blind.
 
     player = Player(seed=0)
     observation, info = env.reset(seed=0)
     action = player.act(info)          # a MineRL dict: keys and camera degrees
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,8 @@ class Player:
 
         def clip(degrees: float) -> int:
             pixels = degrees / PIXEL_DEGREES
-            return int(np.clip(pixels, -self._aim_speed, self._aim_speed)) if abs(pixels) >= 4 else 0
+            near = abs(pixels) < 4
+            return 0 if near else int(np.clip(pixels, -self._aim_speed, self._aim_speed))
 
         return clip(right), clip(down)
 
@@ -207,14 +208,15 @@ class Player:
                 yield keys | {f"hotbar.{slot}"}
 
     def _walk(self) -> Iterator[Keys]:
-        """Forward, with now and then a strafe, a jump, a swing; turns away from what is in the way."""
+        """Forward, with now and then a strafe, a jump, a swing; turns away from obstacles."""
         if self._build and self._chance(0.07):
             yield from self._switch(int(self._rng.integers(1, 5)), FORWARD)
         strafe, strafe_left, jump_left, swing_left = "left", 0, 0, 0
         for tick in self._ticks(15, 85):
             senses = self._senses
             if tick % 8 == 0 and strafe_left <= 0 and self._chance(0.13):
-                strafe, strafe_left = ("left" if self._chance(0.5) else "right"), len(self._ticks(6, 26))
+                strafe = "left" if self._chance(0.5) else "right"
+                strafe_left = len(self._ticks(6, 26))
             if jump_left <= 0 and senses.on_ground:
                 if senses.step_ahead(2) and not senses.hazard():
                     jump_left = len(self._ticks(3, 6))
@@ -280,12 +282,14 @@ class Player:
         self._look_at(senses.bearing(*goal), pitch)
         yield from self._until_aimed()
         for _ in range(40):
-            if senses.blind or senses.distance(*goal) < 1.9 or senses.hazard(AHEAD, 1) in ("l", "c"):
+            if senses.blind or senses.distance(*goal) < 1.9:
+                return
+            if senses.hazard(AHEAD, 1) in ("l", "c"):
                 return
             self._look_at(senses.bearing(*goal), pitch, self._aim_speed)
             yield FORWARD | {"jump"} if senses.step_ahead(1) else FORWARD
 
-    def _break_one(self) -> Iterator[Keys]:
+    def _break_one(self) -> Generator[Keys, None, bool]:
         """Holds attack until the pointed block breaks, at most about 2 s. Returns whether there was
         one; a blind player has to believe so."""
         senses = self._senses

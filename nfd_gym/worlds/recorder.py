@@ -43,7 +43,7 @@ class _Drop(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What to record. `seed` is the first world's number: splits with far apart seeds share none."""
+    """What to record. `seed` is the first world's number: far apart seeds share no world."""
 
     out: Path
     hours: float
@@ -259,7 +259,7 @@ def _megabytes(folder: Path) -> float:
 
 
 def main(args: argparse.Namespace) -> int:
-    """What `record --env Luanti-v0 --hours H --out DIR [--workers N] [--set seed=N]` does; called by
+    """`record --env Luanti-v0 --hours H --out DIR [--workers N] [--set seed=N]`; called by
     nfd_gym/data/cli_record.py, whose settings it shares."""
     chosen = resolve(args, PRESETS)
     settings = Recording(

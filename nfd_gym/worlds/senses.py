@@ -1,4 +1,4 @@
-"""What a scripted player knows of the world: the env's public `info`, or nothing but its own moves."""
+"""What a scripted player knows: the env's public `info`, or nothing but its own moves."""
 
 import math
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ def wrap(degrees: float) -> float:
 
 
 class Senses:
-    """Updated once a tick. Blind (no `surroundings` in info), the view is reckoned from the player's
-    own mouse and the ground is taken to be open."""
+    """Updated once a tick. Blind (no `surroundings` in info), the view is reckoned from the own
+    mouse and the ground is taken to be open."""
 
     def __init__(self) -> None:
         self.yaw = self.pitch = 0.0

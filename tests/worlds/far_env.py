@@ -8,17 +8,9 @@ import time
 import numpy as np
 
 
-class Space:
-    """MineRL's action space knows its own rest."""
-
-    def noop(self):
-        return {"camera": np.zeros(2, np.float32), "attack": 0}
-
-
 class FarEnv:
     """A picture whose first pixels say what it was told."""
 
-    action_space = Space()
     faulty = True
 
     def __init__(self, length=3, child=False):
@@ -38,7 +30,7 @@ class FarEnv:
         if self.faulty:
             self._fail(action)
         self.tick += 1
-        turn = int(round(float(action["camera"][1]) * 10))
+        turn = round(float(action["camera"][1]) * 10)
         done = self.tick >= self.length
         child = None if self.child is None else self.child.pid
         info = {"TimeLimit.truncated": done, "odd": object(), "child": child}

@@ -1,4 +1,4 @@
-"""The bridge carries an env of another interpreter: nothing is lost, nothing hangs, nothing stays."""
+"""The bridge carries an env of another interpreter: nothing is lost, hangs or stays behind."""
 
 import gc
 import io
@@ -41,11 +41,12 @@ def press(env: BridgeEnv, **keys: Any) -> Any:
 
 
 def test_messages_come_back_as_they_were_sent() -> None:
-    message = {"a": [1, 2.5, None, "x", True], "b": {"c": np.arange(6, dtype=np.int16).reshape(2, 3)}}
+    numbers = np.arange(6, dtype=np.int16).reshape(2, 3)
+    message = {"a": [1, 2.5, None, "x", True], "b": {"c": numbers}}
     back = decode(io.BytesIO(encode(message)).read)
     assert back["a"] == message["a"]
     assert back["b"]["c"].dtype == np.int16
-    assert np.array_equal(back["b"]["c"], np.arange(6).reshape(2, 3))
+    assert np.array_equal(back["b"]["c"], numbers)
 
 
 def test_object_arrays_never_travel() -> None:
@@ -61,7 +62,8 @@ def test_both_dialects_say_the_same(kind: str) -> None:
     env = far(kind)
     try:
         frame, info = env.reset(seed=7)
-        assert frame[0, 2, 0] == 7 and (kind == "ModernEnv" or info["observation"]["inventory"]["dirt"] == 3)
+        assert frame[0, 2, 0] == 7
+        assert info["observation"]["inventory"]["dirt"] == 3
         frame, reward, terminated, truncated, info = press(
             env, forward=1, camera=np.array([0.0, 4.5], np.float32)
         )
@@ -112,7 +114,7 @@ def test_a_crash_is_named_with_its_last_words(env: BridgeEnv) -> None:
 
 @pytest.mark.parametrize("kind", ["Missing", "no_such_module:Env"])
 def test_what_cannot_be_made_says_why(kind: str) -> None:
-    with pytest.raises(BridgeError, match="Missing|no_such_module"):
+    with pytest.raises(BridgeError, match=r"Missing|no_such_module"):
         BridgeEnv(sys.executable, kind if ":" in kind else f"far_env:{kind}", size=(32, 24)).reset()
     with pytest.raises(BridgeError, match="cannot be started"):
         BridgeEnv("/nonexistent/python", "far_env:FarEnv").reset()

@@ -1,7 +1,7 @@
 """Luanti-v0: the voxel game Luanti (Minetest 5.6) in lock-step behind Gymnasium's interface."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -10,16 +10,17 @@ from gymnasium.error import DependencyNotInstalled, ResetNeeded
 
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.envs.tasks import Task, make_task
+from nfd_gym.envs.window import Window
 from nfd_gym.worlds.luanti.install import check
 from nfd_gym.worlds.luanti.places import Wish, command
 
 if TYPE_CHECKING:
     from nfd_gym.worlds.luanti.game import Game
     from nfd_gym.worlds.luanti.tracker import Tracker
-    from nfd_gym.worlds.luanti.window import Window
 
 LARGEST = (640, 384)
 SMALLEST = (32, 32)
+WINDOW_WIDTH = 768  # of render_mode="human", about
 SEARCHES = 6  # places looked at before a reset gives up
 
 Frame = npt.NDArray[np.uint8]
@@ -28,7 +29,7 @@ Frame = npt.NDArray[np.uint8]
 class LuantiEnv(gymnasium.Env[Frame, Any]):
     """One step is one rendered frame, 50 ms of game time; between steps the game stands still.
 
-    The frame that `step` returns is the very next one: the action's turn is in it, the walk has begun.
+    The frame that `step` returns is the very next one: it shows the action's turn and first stride.
     A dug block is logged in that frame and disappears from the picture one frame later, as the game
     rebuilds its meshes in another thread.
 
@@ -38,16 +39,20 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
     of 0.15 degrees; what is left over is added to the next tick, so the view never strays from the
     commanded sum by more than 0.075 degrees. The pitch stops at +-89.5.
 
-    `info`: position (x, y, z), yaw, pitch in Minecraft's conventions (forward = (-sin yaw, cos yaw),
-    yaw grows to the right and is not wrapped, pitch down), biome, light, on_ground, in_liquid,
-    head_in_liquid, hotbar (from 0), tick, events of this tick ({"type", "node", "pos"}), stats since
-    the reset ("mine_block:default:tree", "use_item:default:wood", "jump") and surroundings.
+    `info`: position (x, y, z), yaw, pitch in Minecraft's conventions (forward is
+    (-sin yaw, cos yaw) in (x, z), yaw grows to the right and is not wrapped, pitch grows downwards), biome, light,
+    on_ground, in_liquid, head_in_liquid, hotbar (from 0), tick, events of this tick
+    ({"type", "node", "pos"}), stats since the reset ("mine_block:default:tree", "use_item:default:wood", "jump"),
+    surroundings (see tracker.py), mouse (the pixels that were moved) and reward_terms.
 
     Not bit-exact: the same seed gives the same place, yaw and pitch, but the game's own threads
     (clouds, terrain meshes, server) run in real time, so pictures differ slightly between runs.
     """
 
-    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": 20,
+    }
 
     def __init__(
         self,
@@ -60,7 +65,7 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         pace: float | None = None,
         render_mode: str | None = None,
     ) -> None:
-        """`size` is (width, height), rendered at twice that and averaged. `task`: see envs/tasks.py.
+        """`size` is (width, height), rendered at twice that and averaged. `task`: envs/tasks.py.
         `place` (a biome), `mapgen` and `world_seed` are the defaults of `reset`'s options. `pace`
         limits the steps per second: above about 80, distant terrain appears late."""
         missing = check()
@@ -68,7 +73,7 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
             raise DependencyNotInstalled(" ".join(missing))
         width, height = _checked_size(size)
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode must be 'human', 'rgb_array' or None, got {render_mode!r}.")
+            raise ValueError(f"render_mode is 'human', 'rgb_array' or None, got {render_mode!r}.")
         if pace is not None and not pace > 0:
             raise ValueError(f"pace is in steps per second and must be above 0, got {pace!r}.")
         from nfd_gym.worlds.luanti.tracker import view_fov  # after the check: needs python-xlib
@@ -94,7 +99,7 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Frame, dict[str, Any]]:
-        """Begins at a new place above ground in daylight, drawn from the seed. Options, each for this
+        """Begins at a new place above ground in daylight, drawn from the seed. Options, for this
         reset only: "place" (a biome's name or {"position", "yaw", "pitch"}), "mapgen", "world_seed"
         (another world means another start of the game, 3 to 5 s)."""
         super().reset(seed=seed)
@@ -146,10 +151,9 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         if self.render_mode == "rgb_array":
             return self._frame.copy()
         if self._window is None:
-            from nfd_gym.worlds.luanti.window import Window
-
-            self._window = Window(*self.size, title="Luanti-v0")
-        self._window.show(self._frame)
+            self._window = Window(self.metadata["render_fps"])
+        enlarge = max(1, WINDOW_WIDTH // self.size[0])
+        self._window.show(self._frame.repeat(enlarge, axis=0).repeat(enlarge, axis=1))
         return None
 
     def close(self) -> None:
@@ -210,5 +214,5 @@ def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
         raise ValueError(f"size is (width, height), such as (192, 112), got {size!r}.") from error
     fits = SMALLEST[0] <= width <= LARGEST[0] and SMALLEST[1] <= height <= LARGEST[1]
     if not fits:
-        raise ValueError(f"size must be from {SMALLEST} to {LARGEST} (width, height), got {size!r}.")
+        raise ValueError(f"size must be {SMALLEST} to {LARGEST} (width, height), got {size!r}.")
     return width, height

@@ -49,6 +49,7 @@ class Game:
         window = (2 * width, 2 * height)
         place, lock = folders.create(*window, world_seed, mapgen)
         gate, log = Gate(width, height), GameLog()
+        salt = random.SystemRandom().getrandbits(29)  # for the choice of a port, see shim.c
         job = {
             "folder": str(place),
             "xvfb": ["Xvfb", "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp",
@@ -63,7 +64,7 @@ class Game:
                 "GALLIUM_DRIVER": "llvmpipe",
                 "LP_NUM_THREADS": "1",  # a second thread gains nothing at this size
                 "LD_PRELOAD": str(library),
-                "NFD_SHIM": " ".join(map(str, (*gate.game_fds, random.SystemRandom().getrandbits(29)))),
+                "NFD_SHIM": " ".join(map(str, (*gate.game_fds, salt))),
             },
         }  # fmt: skip
         try:

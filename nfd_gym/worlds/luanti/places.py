@@ -11,7 +11,8 @@ from nfd_gym.worlds.luanti.folder import MAPGENS
 
 # Drawn when no place is asked for; the commonest lands come more than once.
 BIOMES = (
-    "grassland", "grassland", "grassland", "deciduous_forest", "deciduous_forest", "deciduous_forest",
+    "grassland", "grassland", "grassland",
+    "deciduous_forest", "deciduous_forest", "deciduous_forest",
     "coniferous_forest", "coniferous_forest", "savanna", "savanna", "desert", "snowy_grassland",
 )  # fmt: skip
 KNOWN_BIOMES = (*dict.fromkeys(BIOMES), "taiga", "sandstone_desert", "cold_desert")

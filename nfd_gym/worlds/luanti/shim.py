@@ -32,7 +32,7 @@ def build() -> Path:
         return target
     path = compiler()
     if path is None:
-        raise FileNotFoundError("no C compiler found; install one: apt-get install -y gcc libc6-dev")
+        raise FileNotFoundError("no C compiler found; type: apt-get install -y gcc libc6-dev")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         code, library = Path(folder) / "shim.c", Path(folder) / name

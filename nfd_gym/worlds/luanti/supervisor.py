@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 
@@ -49,7 +50,7 @@ def read_display(fd: int, server: "subprocess.Popen[bytes]", seconds: float) -> 
     return int(text)
 
 
-def start_display(job: dict, children: list) -> int | None:
+def start_display(job: "dict[str, Any]", children: "list[subprocess.Popen[bytes]]") -> int | None:
     read, write = os.pipe()
     with open(os.path.join(job["folder"], "xvfb.log"), "wb") as log:
         server = subprocess.Popen(
@@ -64,7 +65,7 @@ def start_display(job: dict, children: list) -> int | None:
         os.close(read)
 
 
-def start_game(job: dict, display: int, children: list) -> "subprocess.Popen[bytes]":
+def start_game(job: "dict[str, Any]", display: int, children: "list[subprocess.Popen[bytes]]") -> "subprocess.Popen[bytes]":
     environment = {**os.environ, **job["environment"], "DISPLAY": f":{display}"}
     game = subprocess.Popen(
         job["game"], env=environment, cwd=job["folder"], stdin=subprocess.DEVNULL,
@@ -89,7 +90,7 @@ def read_line(owner: int) -> str:
     return line.decode()
 
 
-def wait_readable(fds: list) -> list:
+def wait_readable(fds: "list[int]") -> "list[int]":
     poll = select.poll()  # unlike select(), takes descriptors above 1023
     for fd in fds:
         poll.register(fd, select.POLLIN)
@@ -110,8 +111,8 @@ def watch(owner: int, game: "subprocess.Popen[bytes]") -> None:
 
 
 def remove_x_traces(display: int) -> None:
-    """A killed Xvfb leaves its socket and, in some versions, a lock; a stopped one removes both. They
-    stay if somebody answers: then the number has gone to another server."""
+    """A killed Xvfb leaves its socket and, in some versions, a lock; a stopped one removes both.
+    They stay if somebody answers: then the number has gone to another server."""
     path = f"/tmp/.X11-unix/X{display}"
     with socket.socket(socket.AF_UNIX) as probe:
         try:
@@ -124,7 +125,7 @@ def remove_x_traces(display: int) -> None:
             pass
 
 
-def clean(job: dict, display: int | None, children: list) -> None:
+def clean(job: "dict[str, Any]", display: int | None, children: "list[subprocess.Popen[bytes]]") -> None:
     for child in reversed(children):  # the game first: it needs no goodbye, its world is disposable
         if child is children[0]:
             child.terminate()  # lets Xvfb remove its lock
@@ -147,7 +148,7 @@ def main() -> None:
     job = json.loads(read_line(owner) or "null")
     if job is None:
         return
-    children: list = []
+    children: list[subprocess.Popen[bytes]] = []
     display = None
     try:
         display = start_display(job, children)

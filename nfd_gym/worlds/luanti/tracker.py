@@ -85,5 +85,5 @@ def surroundings(server: dict[str, Any]) -> dict[str, Any]:
 
 
 def view_fov(width: int, height: int) -> float:
-    """The game's vertical field of view in degrees: 72, widened for pictures narrower than 16:10."""
+    """The game's vertical field of view in degrees: 72, more for pictures narrower than 16:10."""
     return 72.0 * min(max(math.sqrt(1.6 / (width / height)), 1.0), 1.4)
