@@ -34,7 +34,7 @@ class CompileEngine:
         self.compiled = torch.compile(WindowStep(world, sigmas).eval(), dynamic=False)
         self.past = step_inputs(world, lanes, device)[-2:]
 
-    @torch.no_grad()  # inference_mode would be recompiled for: guards tell its tensors apart
+    @torch.no_grad()
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)

@@ -38,7 +38,7 @@ class CUDAGraphEngine:
         self.inputs = step_inputs(world, lanes, device)
         self.graph, self.outputs = _capture(WindowStep(world, sigmas).eval(), self.inputs, device)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
@@ -53,7 +53,7 @@ class CUDAGraphEngine:
         return Drawn(*(part.clone() for part in drawn))  # the next replay overwrites the outputs
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _capture(
     step: WindowStep, inputs: tuple[Tensor, ...], device: torch.device
 ) -> tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...]]:

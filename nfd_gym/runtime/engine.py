@@ -49,7 +49,7 @@ class EagerEngine:
     def __init__(self, world: WorldModel, sigmas: Sequence[float], device: torch.device) -> None:
         self.world, self.sigmas, self.device = world, tuple(sigmas), device
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         return draw(self.world, self.sigmas, cache, now, actions, noise)
 
@@ -72,7 +72,7 @@ def draw(
     return Drawn(to_uint8(world.tokenizer.decode(clean)), clean, before, pitch)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def prime(
     world: WorldModel,
     sigmas: Sequence[float],

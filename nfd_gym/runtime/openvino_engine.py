@@ -46,7 +46,7 @@ class OpenVINOEngine:
         self.request = self.compiled.model.create_infer_request()
         self.past = step_inputs(world, lanes, CPU)[-2:]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)

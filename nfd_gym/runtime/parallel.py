@@ -12,7 +12,7 @@ from nfd_gym.runtime.engine import Drawn
 from nfd_gym.world import WorldModel
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def draw_jointly(
     world: WorldModel,
     sigmas: Sequence[float],

@@ -60,7 +60,8 @@ class Session:
         self.seeds = np.zeros(lanes, np.int64)
         self.frame_index = np.zeros(lanes, np.int64)  # frames drawn since each lane's reset
         self.timings: dict[str, float] = {}  # milliseconds of the last step, by part
-        self._now: Drawn | None = None
+        self._now = blank(world, lanes, self.engine.device)
+        self._started = np.zeros(lanes, bool)
         self._past: deque[Moment] = deque(maxlen=self.window)
         self._busy = threading.Lock()
         self._speculator = Speculator(
@@ -87,14 +88,13 @@ class Session:
             chosen = np.ones(self.lanes, bool) if mask is None else np.asarray(mask, bool)
             if chosen.shape != (self.lanes,) or not chosen.any():
                 raise ValueError(f"mask must name at least one of {self.lanes} lanes, got {mask}.")
-            if self._now is None and not chosen.all():
-                raise RuntimeError("the first reset must start all lanes; leave out the mask.")
             self._speculator.discard()
             self._past.clear()  # the old pictures of these lanes are no past of the new ones
             if seeds is not None:
                 self.seeds[chosen] = np.broadcast_to(np.asarray(seeds, np.int64), self.lanes)[chosen]
             self.frame_index = np.where(chosen, 0, self.frame_index)
             self._prime(np.flatnonzero(chosen), *clip)
+            self._started |= chosen
             self._speculator.restart()
             return self.frame
 
@@ -119,14 +119,19 @@ class Session:
     @property
     def now(self) -> Drawn:
         """The frame on show, with what belongs to it."""
-        if self._now is None:
-            raise RuntimeError("the session has no frame yet; call reset first.")
+        if not self._started.all():
+            lanes = np.flatnonzero(~self._started).tolist()
+            raise RuntimeError(f"lanes {lanes} have no frame yet; call reset first.")
         return self._now
 
     @property
     def frame(self) -> Frames:
         """The frames on show, uint8 (B,H,W,3), the caller's to keep."""
-        return np.array(self.now.frame.cpu().numpy())
+        return np.array(self._now.frame.cpu().numpy())
+
+    @property
+    def speculation_mode(self) -> str:
+        return self._speculator.mode
 
     @property
     def speculation(self) -> dict[str, Any]:
@@ -189,6 +194,7 @@ class Session:
                 other.cache.put(i, self.cache, lane)
             parts = (getattr(self.now, field.name)[lane : lane + 1] for field in fields(Drawn))
             other._now = Drawn(*(part.repeat_interleave(count, dim=0) for part in parts))
+            other._started[:] = True
             other.seeds[:] = self.seeds[lane]
             other.frame_index[:] = self.frame_index[lane]
             return other
@@ -231,7 +237,7 @@ class Session:
         for i, lane in enumerate(lanes):
             self.cache.put(int(lane), beside, i)
         if len(lanes) < self.lanes:
-            drawn = _replaced(self.now, drawn, torch.from_numpy(lanes).to(device))
+            drawn = _replaced(self._now, drawn, torch.from_numpy(lanes).to(device))
         self._now = drawn
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
@@ -243,6 +249,7 @@ class Session:
         self.cache.append(keys.to(self.engine.device), values.to(self.engine.device))
         self.cache.valid.copy_(valid)
         self._past.clear()
+        self._started[:] = True
         self._now = Drawn(**{name: part.to(self.engine.device) for name, part in tensors.items()})
         self._speculator.restart()
 
@@ -303,7 +310,15 @@ def levels(sigmas: Sequence[float], steps: int | None) -> tuple[float, ...]:
     return tuple(1.0 - i / steps for i in range(steps))
 
 
-@torch.inference_mode()
+def blank(world: WorldModel, lanes: int, device: torch.device) -> Drawn:
+    """What lanes show before their first reset."""
+    (width, height), shape = world.size, world.denoiser.config
+    frame = torch.zeros(lanes, height, width, 3, dtype=torch.uint8, device=device)
+    latents = torch.zeros(lanes, shape.tokens, shape.channels, device=device)
+    return Drawn(frame, latents, latents, torch.zeros(lanes, device=device))
+
+
+@torch.no_grad()
 def _replaced(old: Drawn, new: Drawn, lanes: Tensor) -> Drawn:
     """`old` with the given lanes taken from `new`; frames already handed out are not written to."""
     parts = {}
