@@ -138,7 +138,8 @@ def test_minerl_space_is_minerls():
     space = KeysAndMouse("minerl").space()
     expected = [
         "ESC", "attack", "back", "camera", "drop", "forward",
-        *(f"hotbar.{n}" for n in range(1, 10)), "inventory", "jump", "left", "pickItem", "right", "sneak", "sprint", "swapHands", "use",
+        *(f"hotbar.{n}" for n in range(1, 10)), "inventory", "jump", "left",
+        "pickItem", "right", "sneak", "sprint", "swapHands", "use",
     ]  # fmt: skip
     assert list(space.spaces) == expected
     assert space["camera"] == spaces.Box(-180, 180, (2,), np.float32)

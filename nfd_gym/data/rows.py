@@ -139,7 +139,7 @@ def parse_vpt_rows(path: Path, *, stuck_attack: bool = True) -> Rows:
     state["gui"] = gui
     return Rows(
         chosen=chosen,
-        events=tuple(_events(objects)),
+        events=tuple(_events(path, objects)),
         rewards=_rewards(objects),
         pitch=None if np.isnan(pitch).any() else pitch,
         state=state,
@@ -158,7 +158,7 @@ def parse_action_rows(path: Path, width: int) -> Rows:
             chosen[row] = vector
         except (TypeError, ValueError) as error:
             raise DataError(f"{path}:{row}: the action {vector!r} holds no numbers.") from error
-    return Rows(chosen, tuple(_events(objects)), _rewards(objects), None, {})
+    return Rows(chosen, tuple(_events(path, objects)), _rewards(objects), None, {})
 
 
 def row_of(
@@ -222,20 +222,22 @@ def _rewards(objects: list[dict[str, Any]]) -> Floats | None:
     return np.array([data.get("reward") or 0.0 for data in objects], np.float32)
 
 
-def _events(objects: list[dict[str, Any]]) -> Iterator[Event]:
+def _events(path: Path, objects: list[dict[str, Any]]) -> Iterator[Event]:
     """Events as logged; in recordings without them, from the counters in `stats` (VPT)."""
     if any("events" in data for data in objects):
         for row, data in enumerate(objects):
-            for event in data.get("events") or []:
-                yield Event(
-                    row, str(event.get("type")), str(event.get("node", event.get("name", "")))
-                )
+            events = data.get("events") or []
+            if not isinstance(events, list) or not all(isinstance(e, dict) for e in events):
+                raise DataError(f"{path}:{row}: events must be a list of objects, got {events!r}.")
+            for event in events:
+                name = event.get("node", event.get("name", ""))
+                yield Event(row, str(event.get("type")), str(name))
         return
     kinds = {"mine_block": "dig", "use_item": "place"}
     before: dict[str, Any] | None = None  # the first counters seen say what was already there
     for row, data in enumerate(objects):
         stats = data.get("stats")
-        if stats is None:
+        if not isinstance(stats, dict):
             continue
         # Row i's counters are those before its action, so a change was made by row i - 1.
         for name in stats if before is not None else ():

@@ -6,6 +6,7 @@ recording or import continues where it stopped.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -172,8 +173,11 @@ class ClipFile:
             if kind is None and self.frames:
                 self._finish()
         finally:
-            self._rows.close()
-            self._container.close()
+            # A full disk fails once more here; the clip is given up and the first error told.
+            with suppress(OSError, av.FFmpegError):
+                self._rows.close()
+            with suppress(OSError, av.FFmpegError):
+                self._container.close()
             self.video.unlink(missing_ok=True)
             self.rows.unlink(missing_ok=True)
 
