@@ -85,9 +85,7 @@ def test_undo_and_other_choice_equals_having_chosen_it(tiny_world: WorldModel) -
     step(tiny_world, cache, values, 7)
     cache.truncate(2)
     for i in (6, 7, 8):
-        assert torch.equal(
-            step(tiny_world, cache, other, i), step(tiny_world, straight, other, i)
-        )
+        assert torch.equal(step(tiny_world, cache, other, i), step(tiny_world, straight, other, i))
 
 
 def test_a_wrapped_ring_equals_a_fresh_window(tiny_world: WorldModel) -> None:

@@ -16,7 +16,8 @@ def scores(times: list[int], random: torch.Generator, keys_at: list[int] | None 
     at = [torch.tensor(t, dtype=torch.float64) for t in (times, keys_at or times)]
     turn = [angles(t, ROWS, COLUMNS, DIM).double() for t in at]
     queries, keys = (
-        rotate(x.expand(len(a), count, 1, DIM), a).squeeze(2) for x, a in zip((q, k), turn, strict=True)
+        rotate(x.expand(len(a), count, 1, DIM), a).squeeze(2)
+        for x, a in zip((q, k), turn, strict=True)
     )
     return torch.einsum("tnd,smd->tnsm", queries, keys)
 
