@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 from collections.abc import Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,3 +151,11 @@ def make_texture_clip(seed: int, name: str, frames: int = 12) -> Clip:
         pitch=where[:, 0].astype(np.float32),
         name=name,
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def converted_models_stay_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor fill the user's cache of converted models."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NFD_GYM_CACHE", str(tmp_path_factory.mktemp("converted")))
+        yield
