@@ -16,14 +16,15 @@ from nfd_gym.play.inputs import Inputs
 from nfd_gym.play.loop import Loop
 from nfd_gym.play.players import Human, Player, log_player, policy_player, scripted_player
 from nfd_gym.play.stage import Stage, Twin
+from nfd_gym.runtime.threads import settle
 
 PORT = 8765
 
 
 def main(argv: list[str] | None = None) -> int:
     """Play until the player has had enough; returns the exit code."""
-    parser = make_parser()
-    args = parser.parse_args(argv)
+    args = make_parser().parse_args(argv)
+    settle()  # before torch is imported, which reads some of it only once
     try:
         _check(args)
         bindings = load_bindings(args.bindings) if args.bindings else Bindings()

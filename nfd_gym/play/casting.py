@@ -1,6 +1,7 @@
 """From the command line to envs on stage: which world, which real game, which device."""
 
 import argparse
+from typing import Any
 
 import gymnasium
 
@@ -8,15 +9,48 @@ import nfd_gym  # noqa: F401  registers the ids
 from nfd_gym.play.mirror import Mirror
 from nfd_gym.play.stage import Stage, Twin
 
+SHIPPED = "minecraft-tiny"
+
 
 def make_stage(args: argparse.Namespace) -> Stage | Twin:
     """The env, the twin, or both side by side that the options ask for."""
     if args.env:
         return Stage(_make(args.env), args.env.split(":")[-1], "env")
-    raise NotImplementedError
+    if not args.twin:
+        return _dream(args)
+    try:
+        real = Stage(_make("Luanti-v0", action_space="minerl"), "Luanti", "real")
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise ValueError(f"--twin needs the real game: {error}") from None
+    dream = _dream(args)
+    real.past = type(real.past)(maxlen=dream.past.maxlen)  # as much as the dream can take in
+    return Mirror(real, dream) if args.side_by_side else Twin(real, dream)
 
 
-def _make(env_id: str, **kwargs) -> gymnasium.Env:
+def _dream(args: argparse.Namespace) -> Stage:
+    from nfd_gym.runtime.open_world import open_world
+
+    world = open_world(args.world or SHIPPED, args.device)
+    presets = world.codec.presets
+
+    def make(steps: int | None) -> gymnasium.Env:
+        return _make(
+            "NFD-v0",
+            world=world,
+            # The preset without loss where there is one: the mouse is finer than VPT's bins.
+            action_space="minerl" if "minerl" in presets else presets[0],
+            device=args.device,
+            engine=args.engine,
+            steps=steps,
+            speculate=args.speculate,
+            timings=True,
+        )
+
+    memory = world.denoiser.config.window + 1
+    return Stage(make(args.steps), world.name, memory=memory, remake=make)
+
+
+def _make(env_id: str, **kwargs: Any) -> gymnasium.Env:
     """An env that renders pictures, without an episode limit: the player decides when to stop."""
     return gymnasium.make(
         env_id, render_mode="rgb_array", max_episode_steps=-1, disable_env_checker=True, **kwargs

@@ -16,11 +16,12 @@ from nfd_gym.play.clock import Spread
 from nfd_gym.play.inputs import Sample
 from nfd_gym.play.players import Player
 from nfd_gym.play.recorder import Recorder
-from nfd_gym.play.stage import CannotError, Stage, Twin, View
+from nfd_gym.play.stage import CannotError, Saved, Stage, Twin, View
 from nfd_gym.play.still import save_still
 
+RATE = 20.0  # ticks a second, Minecraft's
 TOAST_S = 3.0
-UNDO_TICKS = 20  # one second back per press
+UNDO_TICKS = 20  # per press; a world may remember less
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Game:
         self.folder = folder
         self.seed = seed
         self.recorder: Recorder | None = None
-        self.saved: bytes | None = None
+        self.saved: Saved | None = None
         self.paused = False
         self.single_step = False
         self.toast = ""
@@ -118,6 +119,7 @@ class Game:
             "score": self.score,
             "tick_ms": tick,
             "size": [self.view.frame.shape[1], self.view.frame.shape[0]],
+            "steps": self.stage.steps,
             **world_facts(info),
         }
 
@@ -163,7 +165,7 @@ class Game:
 
     def _save(self) -> None:
         self.saved = self.stage.save()
-        self.say(f"saved, {len(self.saved) / 1e6:.1f} MB")
+        self.say(f"saved, {len(self.saved.state) / 1e6:.1f} MB")
 
     def _load(self) -> None:
         if self.saved is None:
@@ -172,15 +174,17 @@ class Game:
         self.say("loaded")
 
     def _undo(self) -> None:
-        self._arrive(self.stage.undo(UNDO_TICKS))
-        self.say(f"{UNDO_TICKS / 20:g} s back")
+        view, ticks = self.stage.undo(UNDO_TICKS)
+        self._arrive(view)
+        self.say(f"{ticks / RATE:g} s back")
 
     def _next_player(self) -> None:
         self.player = self.players[(self.players.index(self.player) + 1) % len(self.players)]
         self.say(f"{self.player.name} plays")
 
     def _steps(self, by: int) -> None:
-        self.say(f"{self.stage.change_steps(by)} denoising steps per frame")
+        self._arrive(self.stage.change_steps(by))
+        self.say(f"{self.stage.steps} denoising steps per frame")
 
     def _screenshot(self) -> None:
         self.say(f"screenshot {save_still(self.view.frame, self.folder)}")
@@ -213,5 +217,4 @@ def world_facts(info: dict[str, Any]) -> dict[str, Any]:
         "ms": {name: float(value) for name, value in timings.items()},
         "speculation": info.get("speculation"),
         "drift": info.get("drift"),
-        "steps": info.get("steps"),
     }

@@ -4,10 +4,8 @@ import threading
 from dataclasses import replace
 
 from nfd_gym.play.clock import Metronome, Spread
-from nfd_gym.play.game import Game, Shown
+from nfd_gym.play.game import RATE, Game, Shown
 from nfd_gym.play.inputs import Inputs
-
-RATE = 20.0
 
 
 class Loop(threading.Thread):

@@ -1,7 +1,9 @@
 """The env on stage: what the viewers need of any Gymnasium env of this package, in one place."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -24,10 +26,31 @@ class View:
     ended: bool = False
 
 
-class Stage:
-    """One env. Actions come in as codec vectors; the last frames are remembered for TAB."""
+@dataclass(frozen=True)
+class Saved:
+    """A quick save: the env's state, and the last frames that TAB would need."""
 
-    def __init__(self, env: gymnasium.Env, title: str, side: str = "dream", memory: int = 16) -> None:
+    state: bytes
+    past: tuple[tuple[np.ndarray, np.ndarray, float], ...]
+    seed: int
+
+
+class Stage:
+    """One env. Actions come in as codec vectors; the last `memory` frames are remembered.
+
+    `remake(steps)` builds the same env with another number of denoising steps.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env,
+        title: str,
+        side: str = "dream",
+        memory: int = 21,
+        remake: Callable[[int], gymnasium.Env] | None = None,
+    ) -> None:
+        self.remake = remake
+        self.undoable = 0  # ticks since the last cut, as far as the memory reaches
         self.env = env
         self.raw: Any = env.unwrapped
         # An env of another package has no codec; its space names one.
@@ -50,6 +73,7 @@ class Stage:
         observation, reward, terminated, truncated, info = self.raw.step(self.codec.decode(vector))
         self.view = View(self._picture(observation), info, float(reward), bool(terminated or truncated))
         self.past.append((self.view.frame, vector, _pitch(info)))
+        self.undoable = min(self.undoable + 1, self.past.maxlen - 1)
         return self.view
 
     def begin(self, frames: np.ndarray, actions: np.ndarray, pitch: np.ndarray) -> View:
@@ -66,46 +90,71 @@ class Stage:
         frames, actions, pitch = zip(*self.past, strict=True)
         return np.stack(frames), np.stack(actions), np.array(pitch, np.float32)
 
-    def save(self) -> bytes:
+    def save(self) -> Saved:
         if getattr(self.raw, "save_state", None) is None:
             raise CannotError(f"{self.title} cannot be saved: only a dream is a value")
-        return self.raw.save_state()
+        return Saved(self.raw.save_state(), tuple(self.past), self.seed)
 
-    def load(self, state: bytes) -> View:
+    def load(self, saved: Saved) -> View:
         if getattr(self.raw, "load_state", None) is None:
             raise CannotError(f"{self.title} cannot load a state: only a dream is a value")
-        self.raw.load_state(state)
-        return self._shown()
+        try:
+            self.raw.load_state(saved.state)
+        except ValueError as error:  # e.g. saved with another number of steps
+            raise CannotError(str(error)) from None
+        self.seed, self.undoable = saved.seed, 0
+        return self._went_back(saved.past)
 
-    def change_steps(self, by: int) -> int:
-        """More or fewer denoising steps per frame; returns how many it is now."""
-        steps = getattr(self.raw, "steps", None)
-        if not isinstance(steps, int):
-            raise CannotError(f"{self.title} has no denoising steps")
-        self.raw.steps = max(1, steps + by)
-        return self.raw.steps
-
-    def undo(self, ticks: int) -> View:
+    def undo(self, ticks: int) -> tuple[View, int]:
+        """Go back, as far as the memory reaches; returns the frame and how many ticks it was."""
         if getattr(self.raw, "undo", None) is None:
             raise CannotError(f"{self.title} cannot go back in time: only a dream can")
-        try:
-            self.raw.undo(ticks)
-        except (ValueError, IndexError) as error:
-            raise CannotError(str(error)) from None
-        return self._shown()
+        ticks = min(ticks, self.undoable)
+        if ticks == 0:
+            raise CannotError("there is nothing to undo here")
+        self.raw.undo(ticks)
+        self.undoable -= ticks
+        return self._went_back(tuple(self.past)[:-ticks]), ticks
+
+    @property
+    def steps(self) -> int | None:
+        """Denoising steps per frame, None where frames are not denoised."""
+        return getattr(self.raw, "steps", None)
+
+    def change_steps(self, by: int) -> View:
+        """Continue from the last frames with more or fewer denoising steps per frame."""
+        if self.remake is None or self.steps is None:
+            raise CannotError(f"{self.title} has no denoising steps")
+        if self.steps + by < 1:
+            raise CannotError("one denoising step is the least")
+        fresh = self.remake(self.steps + by)
+        self.env.close()
+        self.env, self.raw = fresh, fresh.unwrapped
+        return self.begin(*self.memory())
+
+    def log_to(self, path: Path | None) -> bool:
+        """Log for `python -m nfd_gym replay` from here on; None ends it. False if it cannot."""
+        if getattr(self.raw, "log_to", None) is None:
+            return False
+        self.raw.log_to(path)
+        return True
 
     def close(self) -> None:
         self.env.close()
 
     def _arrived(self, observation: Any, info: dict[str, Any]) -> View:
         self.view = View(self._picture(observation), info)
+        self.undoable = 0
         self.past.clear()
         noop = np.zeros(self.codec.width, np.float32)
         self.past.append((self.view.frame, noop, _pitch(info)))
         return self.view
 
-    def _shown(self) -> View:
-        return self._arrived(self.raw.render(), {})
+    def _went_back(self, past: tuple[tuple[np.ndarray, np.ndarray, float], ...]) -> View:
+        self.past.clear()
+        self.past.extend(past)
+        self.view = View(self.raw.render(), {"pitch": past[-1][2]})
+        return self.view
 
     def _picture(self, observation: Any) -> np.ndarray:
         """The observation if it is a picture, else what the env renders."""

@@ -238,7 +238,7 @@ def test_in_a_real_window_real_keys_and_a_real_mouse_play(play_process, tmp_path
             assert time.monotonic() < deadline and process.poll() is None, "no window came up"
             time.sleep(0.2)
         hands("windowfocus", found)
-        while not list(tmp_path.glob(".*.ndjson.part")) and time.monotonic() < deadline:
+        while not list(tmp_path.glob(".*.mp4.part")) and time.monotonic() < deadline:
             time.sleep(0.1)
         hands("mousemove", "400", "300", "click", "1")  # takes the mouse
         time.sleep(0.3)
