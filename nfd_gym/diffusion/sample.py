@@ -1,5 +1,6 @@
 """Samplers, as functions over a callable. Randomness comes in as the noise argument."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
@@ -61,8 +62,9 @@ def integrate(
 
 
 def _log_snr(sigma: float) -> float:
-    sigma = min(max(sigma, 1e-3), 1 - 1e-3)
-    return float(torch.logit(torch.tensor(1.0 - sigma)))
+    """Half the log signal-to-noise ratio: -inf at pure noise, so that the second step, which has
+    only that prediction to remember, extrapolates nothing."""
+    return math.log((1 - sigma) / sigma) if sigma < 1 else -math.inf
 
 
 class Cache(Protocol):
