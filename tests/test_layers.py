@@ -1,0 +1,185 @@
+"""The house rules of the imports, by walking the syntax tree of every file."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "nfd_gym"
+
+GROUND = {"settings", "keyboard", "noise", "progress", "extras", "actions", "dialects"}
+# package or root module -> what of nfd_gym it may import besides the ground modules
+MAY_IMPORT = {
+    **{module: set() for module in GROUND},
+    "model": set(),
+    "diffusion": set(),  # receives callables; knows no network
+    "data": set(),
+    "presets": {"model"},
+    "world": {"model", "data"},
+    "runtime": {"model", "diffusion", "data", "world"},
+    "train": {"model", "diffusion", "data", "world", "presets"},
+    "envs": {"runtime", "data", "world"},
+    "worlds": {"data", "envs"},  # real games: they know nothing of the model
+    "eval": {
+        "model",
+        "diffusion",
+        "data",
+        "world",
+        "presets",
+        "runtime",
+        "train",
+        "envs",
+        "worlds",
+    },
+    "play": {"data", "world", "runtime", "envs", "worlds"},
+    "__init__": set(),
+    "__main__": set(),
+}
+# third-party package -> where it may be imported
+THIRD_PARTY = {
+    "pygame": {"play"},
+    "aiohttp": {"play"},
+    "stable_baselines3": set(),  # agents/ only
+    "sb3_contrib": set(),
+    "matplotlib": {"eval"},
+    "openvino": {"runtime"},
+    "onnx": {"runtime"},
+    "onnxruntime": {"runtime"},
+    "pyarrow": {"data"},
+    "h5py": {"data"},
+    "Xlib": {"worlds"},
+    "gymnasium": {"__init__", "actions", "data", "envs", "worlds", "play", "eval"},
+    "torch": {"model", "diffusion", "runtime", "train", "envs", "eval", "world"},
+    "av": {"data", "eval", "play", "worlds"},
+}
+
+
+def imports(tree):
+    """(line, dotted name) of every import in a syntax tree."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield node.lineno, "." * node.level
+            elif node.module == "nfd_gym":
+                yield from ((node.lineno, f"nfd_gym.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, str(node.module)
+
+
+def breaches(where, tree):
+    """Every import that points the wrong way, as text."""
+    for line, name in imports(tree):
+        top, _, rest = name.partition(".")
+        if name.startswith("."):
+            yield f"{line}: relative import"
+        elif top == "__future__":
+            yield f"{line}: from __future__"
+        elif top == "pickle":
+            yield f"{line}: pickle"
+        elif top == "nfd_gym":
+            target = rest.partition(".")[0]
+            if target and (PACKAGE / target).exists() | (PACKAGE / f"{target}.py").exists():
+                if target not in MAY_IMPORT[where] | GROUND | {where}:
+                    yield f"{line}: {where} must not import nfd_gym.{target}"
+        elif where not in THIRD_PARTY.get(top, {where}):
+            yield f"{line}: {where} must not import {top}"
+
+
+def sources():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def place(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    found = [f"{path}:{text}" for text in breaches(place(path), ast.parse(path.read_text("utf-8")))]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        ("data", "import torch"),
+        ("model", "from nfd_gym.runtime.session import Session"),
+        ("runtime", "def f():\n    import nfd_gym.train.loop"),
+        ("train", "from nfd_gym import runtime"),
+        ("runtime", "import gymnasium"),
+        ("envs", "import pygame"),
+        ("worlds", "from nfd_gym.model.denoiser import Denoiser"),
+        ("eval", "import stable_baselines3"),
+        ("play", "from . import hud"),
+        ("data", "from __future__ import annotations"),
+        ("world", "import pickle"),
+        ("actions", "from nfd_gym.data.clip import Clip"),
+    ],
+)
+def test_the_checker_sees_planted_breaches(where, code):
+    """A checker that cannot fail checks nothing."""
+    assert list(breaches(where, ast.parse(code)))
+
+
+def test_every_package_has_its_rule():
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.stem for path in PACKAGE.glob("*.py")}
+    assert packages | modules <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_house_style(path):
+    """350 lines at most, no utils.py, no bare or silent except, numpy never unpickles."""
+    text = path.read_text("utf-8")
+    assert text.count("\n") <= 350, f"{path} has {text.count(chr(10))} lines"
+    assert path.name != "utils.py"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{path}:{node.lineno}: bare except"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load"):
+            safe = any(ast.unparse(key) == "allow_pickle=False" for key in node.keywords)
+            assert safe, f"{path}:{node.lineno}: np.load without allow_pickle=False"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            raise AssertionError(f"{path}:{node.lineno}: torch.load reads pickles")
+
+
+def loaded_after(statement):
+    code = f"{statement}\nimport sys; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    return set(run.stdout.split())
+
+
+def test_the_import_is_light():
+    """`import nfd_gym` must be safe on a laptop without torch's seconds or a display."""
+    heavy = {"torch", "pygame", "stable_baselines3", "av", "openvino", "matplotlib", "pyarrow"}
+    assert not loaded_after("import nfd_gym") & heavy
+
+
+def test_reading_recordings_needs_no_torch():
+    modules = loaded_after("import nfd_gym.data, nfd_gym.data.cli_check, nfd_gym.data.sources.vpt")
+    assert "torch" not in modules and "pygame" not in modules
+
+
+def test_no_machine_paths_in_tracked_files():
+    """Neither this machine's folders nor its registries belong into the repository."""
+    listing = subprocess.run(["git", "ls-files", "-z"], capture_output=True, cwd=ROOT, check=False)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    secret = [b"/work" + b"/", b"/tmp" + b"/venv", b"/opt" + b"/pypi", b"/ro" + b"ot/"]
+    for name in listing.stdout.split(b"\0"):
+        path = ROOT / name.decode()
+        if (
+            path.suffix in (".py", ".md", ".toml", ".txt", ".json", ".lua", ".sh", "")
+            and path.is_file()
+        ):
+            content = path.read_bytes()
+            found = [word for word in secret if word in content]
+            assert not found, f"{path} holds {found}"
