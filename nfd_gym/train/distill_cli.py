@@ -62,8 +62,7 @@ def main(args: argparse.Namespace) -> int:
     camera = source.codec.camera
     fov_y = None if camera is None else camera.fov_y
     recycling = Recycling(tokenizer, config.model.recycle, fov_y, args.device)
-    regime = taught.loss.regime if isinstance(taught, runs.DenoiserRun) else "forced"
-    stage = DistillStage(student, teacher, recycling, config.loss, regime, args.device)
+    stage = DistillStage(student, teacher, recycling, config.loss, args.device)
     seen = open_source(args.val) if args.val else source
     # Far from the batches of training, which count up from 0.
     first = Loader(seen, window=config.window + 1, batch=2, seed=config.loop.seed).batch(10**9)

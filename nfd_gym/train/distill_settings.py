@@ -16,6 +16,7 @@ RECIPES = ("dcm", "scm", "trigflow", "full")
 class DistillLoss:
     recipe: str = "dcm"
     steps: tuple[int, ...] = (1, 2)  # sampler lengths that are watched and rolled out
+    regime: str = "forced"  # the teacher's
     context: str = "auto"  # "joint", "packed", or what suits recipe and teacher
     context_noise: float = 0.15  # packed, teacher trained packed: the context half's most noise
     grid: int = 20  # dcm: intervals between noise and picture

@@ -40,7 +40,7 @@ class DistillStage:
 
     def __init__(
         self, student: Denoiser, teacher: Denoiser, recycling: Recycling, config: DistillLoss,
-        teacher_regime: str, device: str,
+        device: str,
     ) -> None:  # fmt: skip
         if config.continuous and student.config.form == "x":
             raise ValueError(
@@ -53,8 +53,7 @@ class DistillStage:
         self.teacher = teacher.to(device).eval().requires_grad_(False)
         self.average = copy.deepcopy(student).to(device).eval().requires_grad_(False)
         self.critics = Critics(self.duel, self.teacher, recycling, config, device)
-        self.teacher_regime = teacher_regime
-        packed = config.continuous or teacher_regime == "packed"
+        packed = config.continuous or config.regime == "packed"
         self.context = {"auto": "packed" if packed else "joint"}.get(config.context, config.context)
         std = recycling.tokenizer.std**config.channel_power
         self.channel_weight = (std / std.mean()).to(device)
@@ -201,7 +200,7 @@ class DistillStage:
         if self.context == "joint":
             return lambda net: lambda noisy, sigma: net(noisy, sigma, actions, recycled)
         shape = clean.shape[:2]
-        if self.teacher_regime == "packed":
+        if self.config.regime == "packed":
             most = self.config.context_noise
             level = most * torch.rand(shape, generator=random, device=self.device)
         else:  # what a world in play has in its cache: the last step's noise level, 1 for one step

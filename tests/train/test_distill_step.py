@@ -39,7 +39,7 @@ def make_stage(world: WorldModel, **settings: object) -> DistillStage:
     student = Denoiser(replace(teacher.config, form=form))
     student.load_state_dict(teacher.state_dict())
     recycling = Recycling(world.tokenizer, "warp", 72.0, "cpu")
-    return DistillStage(student, teacher, recycling, config, "forced", "cpu")
+    return DistillStage(student, teacher, recycling, config, "cpu")
 
 
 def moment_of(stage: DistillStage, step: int = 1, seed: int = 0) -> Moment:
@@ -105,7 +105,7 @@ def test_continuous_recipes_refuse_a_student_without_boundary(tiny_world: WorldM
     recycling = Recycling(tiny_world.tokenizer, "warp", 72.0, "cpu")
     net = tiny_world.denoiser
     with pytest.raises(ValueError, match=r"model\.form=anchored"):
-        DistillStage(net, net, recycling, DistillLoss(recipe="scm"), "forced", "cpu")
+        DistillStage(net, net, recycling, DistillLoss(recipe="scm"), "cpu")
 
 
 @pytest.mark.parametrize("context", ["packed", "joint"])
@@ -163,7 +163,7 @@ def test_critics_learn_before_they_pull(tiny_world: WorldModel) -> None:
     plain = make_stage(tiny_world, recipe="dcm")
     late = DistillStage(
         plain.student, plain.teacher, plain.recycling, replace(stage.config, critic_from=10),
-        "forced", "cpu",
+        "cpu",
     )  # fmt: skip
     grads = []
     for each in (plain, late, stage):

@@ -1,0 +1,193 @@
+"""`python -m nfd_gym.eval.arms`: the arms of a distillation side by side, on the same recordings.
+
+    --arm teacher-18=/runs/denoiser@ode18  --arm teacher-1=/runs/denoiser@1.0
+    --arm dcm-2=/runs/dcm@1.0,0.833
+
+One step ahead with the real last frame (all frames of a stretch in one pass), then free runs of 64
+frames, and whether turns are obeyed. A teacher's ODE is judged one step ahead only: its free runs
+would take as long as all the other arms together.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfd_gym.data import open_source
+from nfd_gym.data.clip import Source
+from nfd_gym.diffusion.sample import integrate, refine
+from nfd_gym.eval import drift, results
+from nfd_gym.eval.fidelity import at, dream_all
+from nfd_gym.eval.metrics import edge_energy, psnr
+from nfd_gym.eval.quick import turns
+from nfd_gym.eval.rollout import Excerpt, Frames, cut
+from nfd_gym.eval.subject import open_dream, open_world
+from nfd_gym.eval.video import contact_sheet, write_png
+from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.noise import noise
+from nfd_gym.runtime.threads import settle
+from nfd_gym.world import WorldModel
+
+LANES = 8
+COLUMNS = (
+    "arm", "evaluations", "one step dB", "one step edge", "free 10 dB", "free 64 dB",
+    "free 64 edge", "free 64 latent std", "free 64 brightness", "turn sign", "turn rate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row: a world or run, and how it is sampled."""
+
+    name: str
+    path: Path
+    sigmas: tuple[float, ...] = ()  # few-step levels
+    ode: int = 0  # or so many Euler steps of the flow
+
+    @property
+    def evaluations(self) -> int:
+        return self.ode or len(self.sigmas)
+
+
+def parse(text: str) -> Arm:
+    """NAME=FOLDER@1.0,0.833 or NAME=FOLDER@ode18."""
+    name, equals, rest = text.partition("=")
+    folder, sign, how = rest.rpartition("@")
+    if not (equals and sign and name and folder):
+        raise ValueError(f"--arm {text}: write NAME=FOLDER@1.0,0.833 or NAME=FOLDER@ode18.")
+    if how.startswith("ode"):
+        return Arm(name, Path(folder), ode=int(how[3:]))
+    return Arm(name, Path(folder), sigmas=tuple(float(level) for level in how.split(",")))
+
+
+def measure(
+    arm: Arm,
+    data: Source,
+    probes: Path | None,
+    windows: int = 16,
+    runs: int = 8,
+    horizon: int = 64,
+    ahead: int = 16,
+) -> tuple[dict[str, Any], Frames | None]:
+    """The figures of one arm and, but for an ODE, its free runs (runs, horizon, H, W, 3)."""
+    world = open_world(arm.path)
+    context = world.denoiser.config.window + 1
+    stretch = cut(data, windows, context, ahead)
+    shown = one_pass(world, stretch, arm)
+    figures: dict[str, Any] = {
+        "arm": arm.name,
+        "evaluations": arm.evaluations,
+        "one step dB": float(psnr(shown, stretch.real).mean()),
+        "one step edge": float(edge_energy(shown).mean() / edge_energy(stretch.real).mean()),
+    }
+    if arm.ode:
+        return figures, None
+    world = replace(world, settings=replace(world.settings, sigmas=arm.sigmas))
+    free = cut(data, runs, context, horizon)
+    dreamt = dream_all(open_dream(world, LANES), free, LANES)
+    curve = psnr(dreamt, free.real).mean(axis=0).tolist()
+    ratios = drift.ratios(drift.picture_curves(dreamt), drift.picture_curves(free.real))
+    latents = drift.ratios(
+        drift.latent_curves(world.tokenizer, dreamt[:, -8:]),
+        drift.latent_curves(world.tokenizer, free.real[:, -8:]),
+    )
+    figures |= {
+        "free 10 dB": at(curve, 10),
+        f"free {horizon} dB": at(curve, horizon),
+        f"free {horizon} edge": at(ratios["edge_energy"].tolist(), horizon),
+        f"free {horizon} latent std": float(latents["latent_std"].mean()),
+        f"free {horizon} brightness": at(ratios["brightness"].tolist(), horizon),
+    }
+    if probes is not None:
+        obeyed = turns(world, probes, context, None)
+        figures |= {
+            "turn sign": obeyed["sign right"],
+            "turn rate": obeyed["rate over command"],
+        }
+    return figures, dreamt
+
+
+@torch.no_grad()
+def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
+    """Every horizon frame (B, horizon, H, W, 3) from the real frame before it. The frames of a
+    stretch share each evaluation, so earlier frames are seen at the level of that evaluation."""
+    out = []
+    config = world.denoiser.config
+    for index, part in enumerate(excerpt.batches(2)):
+        pixels = to_float(torch.from_numpy(part.frames))
+        lanes, count = pixels.shape[0], pixels.shape[1] - 1
+        actions = torch.from_numpy(part.actions[:, 1:])
+        pitch = torch.zeros(lanes, count)
+        if part.pitch is not None:
+            pitch = torch.from_numpy(part.pitch[:, :-1].astype(np.float32))
+        last = pixels[:, :-1].flatten(0, 1)
+        recycled, _ = world.recycle(last, pitch.flatten(), actions.flatten(0, 1))
+        if recycled is not None:
+            recycled = recycled.view(lanes, count, config.tokens, config.channels)
+
+        def predict(
+            noisy: Tensor, sigma: float, actions: Tensor = actions, seen: Tensor | None = recycled
+        ) -> Tensor:
+            level = torch.full(noisy.shape[:2], sigma)
+            clean: Tensor = world.denoiser(noisy, level, actions, seen)
+            return clean
+
+        draw = torch.from_numpy(
+            noise(index, 0, 0, 0, (lanes, count, config.tokens, config.channels))
+        )
+        clean = integrate(predict, draw, arm.ode) if arm.ode else refine(predict, draw, arm.sigmas)
+        wanted = clean[:, part.context - 1 :].flatten(0, 1)
+        frames = to_uint8(world.tokenizer.decode(wanted)).numpy()
+        out.append(frames.reshape(lanes, -1, *frames.shape[1:]))
+    return np.concatenate(out)
+
+
+def table(rows: Sequence[dict[str, Any]], horizon: int = 64) -> dict[str, Any]:
+    """The rows as the results file shows them; what was not measured is a dash."""
+    names = [name.replace("64", str(horizon)) for name in COLUMNS]
+    return {"columns": names, "rows": [[row.get(name) for name in names] for row in rows]}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Compare the arms of a distillation.")
+    parser.add_argument("--arm", action="append", required=True, metavar="NAME=FOLDER@LEVELS")
+    parser.add_argument("--data", type=Path, required=True, help="held-out recordings")
+    parser.add_argument("--probes", type=Path, help="probe recordings")
+    parser.add_argument("--out", type=Path, default=Path("arms"), help="folder for pictures")
+    parser.add_argument("--windows", type=int, default=16, help="stretches, one step ahead")
+    parser.add_argument("--ahead", type=int, default=16, help="frames of a stretch")
+    parser.add_argument("--runs", type=int, default=8, help="free runs")
+    parser.add_argument("--horizon", type=int, default=64, help="frames of a free run")
+    parser.add_argument("--results", type=Path, default=results.RESULTS)
+    parser.add_argument("--name", default="distill.arms", help="section of the results file")
+    args = parser.parse_args(arguments)
+    settle()
+    data, rows = open_source(args.data), []
+    args.out.mkdir(parents=True, exist_ok=True)
+    for arm in [parse(text) for text in args.arm]:
+        began = time.monotonic()
+        row, dreamt = measure(
+            arm, data, args.probes, args.windows, args.runs, args.horizon, args.ahead
+        )
+        rows.append(row)
+        print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
+        print(f"  {time.monotonic() - began:.0f} s", flush=True)
+        if dreamt is not None:
+            times = [t - 1 for t in (1, 4, 10, 24, 40, 64) if t <= args.horizon]
+            write_png(args.out / f"{arm.name}.png", contact_sheet(list(dreamt), times))
+    shown = table(rows, args.horizon)
+    if args.results.parent.is_dir():
+        command = "python -m nfd_gym.eval.arms " + " ".join(arguments or sys.argv[1:])
+        results.record(args.name, {"table": shown}, command, path=args.results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
