@@ -6,6 +6,7 @@ tenth time by killing the controlling process at a random moment.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -22,7 +23,7 @@ import numpy as np
 
 from nfd_gym.worlds.luanti.env import LuantiEnv
 from nfd_gym.worlds.luanti.folder import PREFIX
-from nfd_gym.worlds.luanti.game import SCREEN, Game
+from nfd_gym.worlds.luanti.game import Game
 from nfd_gym.worlds.player import Player
 
 SUPERVISOR = "luanti/supervisor.py"  # as it appears in a command line
@@ -89,21 +90,22 @@ def endurance(steps: int, seed: int = 0) -> dict[str, Any]:
 def cycles(count: int, seed: int = 0) -> dict[str, Any]:
     """Starts and ends the game `count` times, every tenth with SIGKILL to its controller. Returns
     what was left behind: processes, folders, X sockets and shared memory that are new since."""
-    before, chance, starts = traces(), random.Random(seed), []
-    for cycle in range(count):
-        if cycle % 10 == 9:
-            _kill_a_controller(chance.uniform(0.0, 12.0))
-        else:
+    chance, starts = random.Random(seed), []
+    with own_temporary_folder() as root:
+        before = traces(root)
+        for cycle in range(count):
+            if cycle % 10 == 9:
+                _kill_a_controller(chance.uniform(0.0, 12.0))
+                left = sorted(traces(root) - before)
+                print(f"  {cycle + 1} cycles, left behind: {left or 'nothing'}", flush=True)
+                continue
             begin = time.perf_counter()
             game = Game(192, 112, world_seed=cycle, mapgen="v7")
             starts.append(time.perf_counter() - begin)
             for _ in range(chance.randrange(20)):
                 game.step(frozenset({"forward"}), 3, 0)
             game.close()
-        if cycle % 10 == 9:
-            left = sorted(traces() - before)
-            print(f"  {cycle + 1} cycles, left behind: {left or 'nothing'}", flush=True)
-    left = sorted(traces() - before)
+        left = sorted(traces(root) - before)
     return {
         "cycles": count,
         "killed": count // 10,
@@ -127,17 +129,29 @@ def _kill_a_controller(after_s: float) -> None:
         time.sleep(0.1)
 
 
-def traces() -> set[str]:
-    """Everything our instances have on this machine, by name; not other people's displays."""
-    screen = f"{SCREEN[0]}x{SCREEN[1]}x24"
-    found = set()
-    for pid, name in _processes():
-        command = _command(pid)
-        if name == "minetest" or (name == "Xvfb" and screen in command) or SUPERVISOR in command:
-            found.add(f"process {pid} {name}")
-    found |= {str(path) for path in Path(tempfile.gettempdir()).glob(PREFIX + "*")}
+def traces(root: Path) -> set[str]:
+    """Everything that instances below the temporary folder `root` have on this machine, by name:
+    processes that were started with it as TMPDIR, what lies in it, and dead X sockets."""
+    mark = f"TMPDIR={root}\0".encode()
+    found = {f"process {pid} {name}" for pid, name in _processes() if mark in _environment(pid)}
+    found |= {str(path) for path in root.glob(PREFIX + "*")}
     found |= {str(path) for path in Path("/tmp/.X11-unix").glob("X*") if _deserted(path)}
     return found | {str(path) for path in Path("/dev/shm").glob("*nfd*")}
+
+
+@contextlib.contextmanager
+def own_temporary_folder() -> Iterator[Path]:
+    """Instances started inside keep apart from everybody else's. Side effect: TMPDIR meanwhile."""
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="nfd_bench_") as name:
+        os.environ["TMPDIR"] = tempfile.tempdir = name
+        try:
+            yield Path(name)
+        finally:
+            os.environ.pop("TMPDIR")
+            if before[0] is not None:
+                os.environ["TMPDIR"] = before[0]
+            tempfile.tempdir = before[1]
 
 
 def _deserted(path: Path) -> bool:
@@ -165,6 +179,13 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
 
 
 def _family(root: int | None = None) -> dict[str, int]:

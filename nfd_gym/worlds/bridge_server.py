@@ -31,7 +31,7 @@ class Closed(Exception):
 def encode(message: Any) -> bytes:
     """A message as bytes. Arrays and numpy numbers are kept; anything else JSON does not know is
     sent as the text that `repr` gives."""
-    arrays: "list[bytes]" = []
+    arrays: list[bytes] = []
 
     def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":

@@ -52,7 +52,8 @@ class Gaze:
             yield from self._drift(int(rng.integers(12, 50)), spread)
         elif draw < 0.80:
             speed = int(rng.choice(PAN_SPEEDS[2:] if standing else PAN_SPEEDS[:8]))
-            ticks = min(int(rng.integers(5, 34)), int(rng.uniform(20, 200) / (speed * PIXEL_DEGREES)))
+            most = int(rng.uniform(20, 200) / (speed * PIXEL_DEGREES))
+            ticks = min(int(rng.integers(5, 34)), most)
             rise = int(rng.choice((0, 0, 0, 0, 2, -2, 3, -3)))
             yield from self._pan(speed * int(rng.choice((-1, 1))), rise, max(3, ticks))
         elif draw < 0.88:

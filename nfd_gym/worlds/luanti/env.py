@@ -39,11 +39,11 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
     of 0.15 degrees; what is left over is added to the next tick, so the view never strays from the
     commanded sum by more than 0.075 degrees. The pitch stops at +-89.5.
 
-    `info`: position (x, y, z), yaw, pitch in Minecraft's conventions (forward is
-    (-sin yaw, cos yaw) in (x, z), yaw grows to the right and is not wrapped, pitch grows downwards), biome, light,
-    on_ground, in_liquid, head_in_liquid, hotbar (from 0), tick, events of this tick
-    ({"type", "node", "pos"}), stats since the reset ("mine_block:default:tree", "use_item:default:wood", "jump"),
-    surroundings (see tracker.py), mouse (the pixels that were moved) and reward_terms.
+    `info`: position (x, y, z), yaw, pitch in Minecraft's conventions (forward: (-sin yaw, cos yaw)
+    in x, z; yaw grows to the right and is not wrapped, pitch grows downwards), biome, light,
+    on_ground, in_liquid, head_in_liquid, hotbar (from 0), tick, events of this tick ({"type",
+    "node", "pos"}), stats since the reset ("mine_block:default:tree", "use_item:default:wood",
+    "jump"), surroundings (see tracker.py), mouse (the pixels moved) and reward_terms.
 
     Not bit-exact: the same seed gives the same place, yaw and pitch, but the game's own threads
     (clouds, terrain meshes, server) run in real time, so pictures differ slightly between runs.

@@ -74,12 +74,12 @@ class Game:
             gate.release_game_fds()
             os.close(log.write_fd)
         self._process, self._gate, self._log = process, gate, log
-        self._keyboard: Keyboard | None = None
+        self._keyboards: list[Keyboard] = []  # one, once there is a display
         self._commands = 0
         self._settled = False
-        self._finalizer = weakref.finalize(self, _end, process, gate, log)
+        self._finalizer = weakref.finalize(self, _end, self._keyboards, process, gate, log)
         try:
-            self._keyboard = Keyboard(process.hear()["display"])
+            self._keyboards.append(Keyboard(process.hear()["display"]))
             process.play()
             self._wait_for_world(window)
         except BaseException:
@@ -88,7 +88,6 @@ class Game:
 
     def _wait_for_world(self, window: tuple[int, int]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        assert self._keyboard is not None
         joined = placed = False
         while not (joined and placed):
             if time.monotonic() > deadline:
@@ -96,7 +95,7 @@ class Game:
             time.sleep(0.02)
             self._read_log()
             joined = joined or any(report["report"] == "join" for report in self._log.reports)
-            placed = placed or self._keyboard.place_window(*window)
+            placed = placed or self._keyboards[0].place_window(*window)
         self._gate.shut()
         self._wait()
 
@@ -106,8 +105,7 @@ class Game:
         """Holds exactly these keys, moves the mouse, renders exactly one frame."""
         if self._gate.in_flight:
             raise GameDied("a step was interrupted before its frame arrived")
-        assert self._keyboard is not None
-        self._keyboard.send(keys, dx, dy)
+        self._keyboards[0].send(keys, dx, dy)
         self._gate.release()
         self._wait()
 
@@ -185,12 +183,12 @@ class Game:
 
     def close(self) -> None:
         """Returns when processes, display, lock and folder are gone. Idempotent."""
-        if self._keyboard is not None and self._finalizer.alive:
-            self._keyboard.close()
         self._finalizer()
 
 
-def _end(process: Supervised, gate: Gate, log: GameLog) -> None:
+def _end(keyboards: list[Keyboard], process: Supervised, gate: Gate, log: GameLog) -> None:
+    for keyboard in keyboards:
+        keyboard.close()
     process.stop()
     gate.close()
     log.close()

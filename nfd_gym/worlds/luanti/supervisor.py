@@ -23,6 +23,8 @@ import time
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+Job = dict[str, Any]
+Children = list["subprocess.Popen[bytes]"]
 
 
 def die_with_parent() -> None:
@@ -50,7 +52,7 @@ def read_display(fd: int, server: "subprocess.Popen[bytes]", seconds: float) -> 
     return int(text)
 
 
-def start_display(job: "dict[str, Any]", children: "list[subprocess.Popen[bytes]]") -> int | None:
+def start_display(job: Job, children: Children) -> int | None:
     read, write = os.pipe()
     with open(os.path.join(job["folder"], "xvfb.log"), "wb") as log:
         server = subprocess.Popen(
@@ -65,7 +67,7 @@ def start_display(job: "dict[str, Any]", children: "list[subprocess.Popen[bytes]
         os.close(read)
 
 
-def start_game(job: "dict[str, Any]", display: int, children: "list[subprocess.Popen[bytes]]") -> "subprocess.Popen[bytes]":
+def start_game(job: Job, display: int, children: Children) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, **job["environment"], "DISPLAY": f":{display}"}
     game = subprocess.Popen(
         job["game"], env=environment, cwd=job["folder"], stdin=subprocess.DEVNULL,
@@ -90,7 +92,7 @@ def read_line(owner: int) -> str:
     return line.decode()
 
 
-def wait_readable(fds: "list[int]") -> "list[int]":
+def wait_readable(fds: list[int]) -> list[int]:
     poll = select.poll()  # unlike select(), takes descriptors above 1023
     for fd in fds:
         poll.register(fd, select.POLLIN)
@@ -125,7 +127,7 @@ def remove_x_traces(display: int) -> None:
             pass
 
 
-def clean(job: "dict[str, Any]", display: int | None, children: "list[subprocess.Popen[bytes]]") -> None:
+def clean(job: Job, display: int | None, children: Children) -> None:
     for child in reversed(children):  # the game first: it needs no goodbye, its world is disposable
         if child is children[0]:
             child.terminate()  # lets Xvfb remove its lock
@@ -148,7 +150,7 @@ def main() -> None:
     job = json.loads(read_line(owner) or "null")
     if job is None:
         return
-    children: list[subprocess.Popen[bytes]] = []
+    children: Children = []
     display = None
     try:
         display = start_display(job, children)

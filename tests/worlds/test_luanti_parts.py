@@ -1,0 +1,331 @@
+"""The parts of the twin that need no game: conventions, options, footage, log, gate, clean-up."""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nfd_gym.worlds.footage import PATIENCE, STILL_TICKS, Judge
+from nfd_gym.worlds.luanti import install
+from nfd_gym.worlds.luanti.folder import PREFIX, create, sweep
+from nfd_gym.worlds.luanti.gate import GameDied, Gate
+from nfd_gym.worlds.luanti.places import BIOMES, Spot, Wish, command
+from nfd_gym.worlds.luanti.process import Supervised
+
+# Stands in for Xvfb: says a display number, then waits. Argument: how long it lives.
+DISPLAY = """
+import os, sys, time
+os.write(int(sys.argv[sys.argv.index("-displayfd") + 1]), b"4711\\n")
+time.sleep(300)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+# ---- options --------------------------------------------------------------------------------
+
+
+def test_options_hold_for_one_reset_and_typos_name_the_nearest() -> None:
+    wish = Wish(None, "v7", 1)
+    asked = wish.with_options({"place": "desert", "world_seed": 9})
+    assert (asked.place, asked.world_seed, wish.with_options(None)) == ("desert", 9, wish)
+    spot = wish.with_options({"place": {"position": (1, 2, 3), "yaw": 90}}).place
+    assert spot == Spot((1.0, 2.0, 3.0), 90.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"plase": "desert"}, "did you mean 'place'"),
+        ({"place": "dessert"}, "did you mean 'desert'"),
+        ({"mapgen": "valley"}, "did you mean 'valleys'"),
+        ({"world_seed": -1}, "world_seed must be"),
+        ({"place": {"position": (1, 2)}}, r"needs a position \(x, y, z\)"),
+        ({"place": {"position": (1, 2, float("nan"))}}, "finite"),
+        ({"place": {"pos": (1, 2, 3)}}, "did you mean 'position'"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Wish(None, "v7", 1).with_options(options)
+
+
+def test_a_wish_becomes_the_same_command_from_the_same_seed() -> None:
+    first, second, third = (
+        command(Wish(None, "v7", 1), np.random.default_rng(seed)) for seed in (5, 5, 6)
+    )
+    assert first == second != third
+    assert first["biome"] in BIOMES and not first["strict"]
+    assert command(Wish("desert", "v7", 1), np.random.default_rng(5))["strict"]
+
+
+def test_an_exact_place_is_mirrored_for_the_game() -> None:
+    asked = command(Wish(Spot((3.0, 9.0, -4.0), 90.0), "v7", 1), np.random.default_rng(0))
+    assert asked["at"] == {"x": -3.0, "y": 9.0, "z": -4.0} and asked["yaw"] == -90.0
+
+
+# ---- conventions ----------------------------------------------------------------------------
+
+
+def test_pixels_never_stray_from_the_commanded_sum() -> None:
+    pytest.importorskip("Xlib")
+    from nfd_gym.worlds.luanti.game import PIXEL_DEGREES, pixels
+
+    rng, carry, moved, asked = np.random.default_rng(0), 0.0, 0, 0.0
+    for degrees in rng.normal(0, 5, 2000):
+        whole, carry = pixels(float(degrees), carry)
+        moved, asked = moved + whole, asked + degrees
+        assert abs(moved * PIXEL_DEGREES - asked) <= PIXEL_DEGREES / 2 + 1e-6
+    assert pixels(0.0, 0.49)[0] == 0  # what is left over never moves a resting view
+
+
+def test_tracker_speaks_minecraft() -> None:
+    """The game's line of a frame has the frame's position but the view of the frame before."""
+    pytest.importorskip("Xlib")
+    from nfd_gym.worlds.luanti.tracker import Tracker
+
+    server = {
+        "biome": "desert", "light": 15, "head": False, "kinds": "fswlcfff",
+        "distances": [7, 1, 2, 3, 4, 7, 7, 7], "pointed": "", "reach": 9, "trunk": [5, 6, 7],
+    }  # fmt: skip
+    line: dict[str, Any] = {
+        "x": 2.0, "y": 8.0, "z": 3.0, "rise": 0.0, "yaw": 30.0, "pitch": 0.0, "slot": 0,
+        "ground": True, "liquid": False, "events": [], "server": server,
+    }  # fmt: skip
+    tracker = Tracker(line)
+    assert (tracker.position, tracker.yaw) == ((-2.0, 8.0, 3.0), -30.0)
+    dig = {"type": "dig", "node": "default:tree", "x": 1, "y": 2, "z": 3}
+    tracker.advance({**line, "ground": False, "rise": 6.0, "events": [dig]}, dx=20, dy=-10)
+    info = tracker.info()
+    assert (info["yaw"], info["pitch"]) == (pytest.approx(-27.0), pytest.approx(-1.5))
+    assert info["events"] == [{"type": "dig", "node": "default:tree", "pos": [-1, 2, 3]}]
+    assert info["stats"] == {"mine_block:default:tree": 1, "jump": 1}
+    around = info["surroundings"]  # clockwise: the server's first to the left comes last
+    assert (around["kinds"], around["distances"][7]) == ("ffff" "clws", 1)
+    assert around["trunk"] == (-5, 6, 7)
+
+
+def test_the_view_widens_for_narrow_pictures_only() -> None:
+    pytest.importorskip("Xlib")
+    from nfd_gym.worlds.luanti.tracker import view_fov
+
+    assert view_fov(192, 112) == view_fov(640, 384) == 72.0
+    assert view_fov(64, 64) == pytest.approx(72 * 1.6**0.5)
+    assert view_fov(32, 384) == pytest.approx(72 * 1.4)
+
+
+# ---- footage --------------------------------------------------------------------------------
+
+
+def judge(ticks: int, frame: np.ndarray, **info: Any) -> tuple[int, tuple[str, int] | None]:
+    """When a spell of `ticks` such ticks after 50 good ones ends, and how."""
+    rng, watcher = np.random.default_rng(0), Judge()
+    good = rng.integers(0, 256, (112, 192, 3), np.uint8)
+    fine = {"light": 15, "head_in_liquid": False, "in_liquid": False}
+    for tick in range(50 + ticks):
+        late = tick >= 50
+        place = {"position": (tick * 0.2, 9.0, 0.0), **fine, **(info if late else {})}
+        found = watcher.verdict(frame if late and frame.size else good, place)
+        if found:
+            return tick - 49, found
+    return 50 + ticks, None
+
+
+NO_FRAME = np.zeros(0, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "frame", "info"),
+    [
+        ("dark", np.zeros((112, 192, 3), np.uint8), {}),
+        ("wall", np.full((112, 192, 3), 90, np.uint8), {}),
+        ("cave", NO_FRAME, {"light": 3}),
+        ("head", NO_FRAME, {"head_in_liquid": True}),
+        ("wet", NO_FRAME, {"in_liquid": True}),
+    ],
+)
+def test_bad_footage_is_cut_where_it_began(
+    name: str, frame: np.ndarray, info: dict[str, Any]
+) -> None:
+    ticks, found = judge(150, frame, **info)
+    assert (ticks, found) == (PATIENCE[name], (name, PATIENCE[name] + 1))
+    assert judge(PATIENCE[name] - 1, frame, **info)[1] is None  # a short spell is ordinary
+
+
+def test_standing_still_for_long_is_cut() -> None:
+    ticks, found = judge(STILL_TICKS + 60, NO_FRAME, position=(10.0, 9.0, 0.0))
+    assert found is not None and found[0] == "still" and ticks >= STILL_TICKS - 15
+
+
+# ---- gate -----------------------------------------------------------------------------------
+
+
+def test_the_gate_ends_with_the_game() -> None:
+    gate = Gate(192, 112)
+    gate.release_game_fds()  # as if the game had died
+    with pytest.raises(GameDied):
+        gate.release()
+    with pytest.raises(GameDied, match="has ended"):
+        gate.wait(5, {})
+    gate.close()
+
+
+def test_the_gate_names_a_hanging_game() -> None:
+    gate = Gate(192, 112)
+    gate.release()
+    with pytest.raises(GameDied, match=r"no frame within 0 s"):
+        gate.wait(0.05, {})
+    assert gate.in_flight
+    gate.release_game_fds()
+    gate.close()
+
+
+# ---- clean-up -------------------------------------------------------------------------------
+
+
+def start(tmp_path: Path) -> tuple[Supervised, list[int], Path]:
+    """A supervisor with stand-ins for display and game; their process ids and the folder."""
+    folder, lock = create(384, 224, 1, "v7")
+    read, write = os.pipe()
+    job = {
+        "folder": str(folder), "xvfb": [sys.executable, "-c", DISPLAY],
+        "game": ["sleep", "300"], "game_fds": [write], "log_fd": write, "environment": {},
+    }  # fmt: skip
+    process = Supervised(job, lock, [write])
+    os.close(lock)
+    assert process.hear() == {"display": 4711}
+    process.play()
+    game = process.hear()["game"]
+    os.close(read)
+    os.close(write)
+    return process, [game, process._process.pid], folder
+
+
+def gone(pids: list[int], folder: Path, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not folder.exists() and not any(running(pid) for pid in pids):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_stop_waits_until_everything_is_gone(tmp_path: Path) -> None:
+    process, pids, folder = start(tmp_path)
+    assert all(running(pid) for pid in pids) and folder.exists()
+    process.stop()
+    assert not folder.exists() and not any(running(pid) for pid in pids)
+    process.stop()
+
+
+def test_a_game_that_ends_is_reported(tmp_path: Path) -> None:
+    process, pids, _ = start(tmp_path)
+    os.kill(pids[0], signal.SIGKILL)
+    with pytest.raises(GameDied, match="code -9"):
+        process.hear_end()
+    assert not process.alive
+    process.stop()
+
+
+def test_a_killed_supervisor_takes_its_children_along_and_the_sweep_its_folder(
+    tmp_path: Path,
+) -> None:
+    process, pids, folder = start(tmp_path)
+    os.kill(pids[1], signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while running(pids[0]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not running(pids[0]) and folder.exists()
+    sweep()
+    assert not folder.exists()
+    process.stop()
+
+
+def test_the_sweep_spares_folders_in_use(tmp_path: Path) -> None:
+    process, _, folder = start(tmp_path)
+    sweep()
+    assert folder.exists()
+    process.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_controller_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """A forked child that still holds the pipe open must not keep the game alive either."""
+    code = f"""
+import os, sys, tempfile, time
+sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
+tempfile.tempdir = {str(tmp_path)!r}
+from pathlib import Path
+from test_luanti_parts import start
+process, pids, folder = start(Path(tempfile.tempdir))
+if os.fork() == 0:
+    time.sleep(30)
+    os._exit(0)
+print(__import__("json").dumps([pids, str(folder)]), flush=True)
+time.sleep(30)
+"""
+    victim = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    assert victim.stdout is not None
+    pids, folder = json.loads(victim.stdout.readline())
+    victim.send_signal(number)
+    victim.wait()
+    assert gone(pids, Path(folder))
+    os.killpg(victim.pid, signal.SIGKILL)  # the forked child
+    victim.stdout.close()
+
+
+def test_garbage_collection_of_a_gate_leaves_no_descriptor() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        gate = Gate(64, 64)
+        gate.release_game_fds()
+        gate.close()
+    del gate
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+# ---- installation ---------------------------------------------------------------------------
+
+
+def test_check_names_what_is_missing_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(install, "find_game", lambda: None)
+    missing = install.check()
+    assert any("minetest" in text and "apt-get install -y" in text for text in missing)
+    assert any("Xvfb" in text for text in missing) and any("C compiler" in text for text in missing)
+
+
+def test_folders_are_named_so_that_they_can_be_swept(tmp_path: Path) -> None:
+    folder, lock = create(384, 224, 7, "valleys")
+    try:
+        assert folder.name.startswith(PREFIX) and folder.parent == tmp_path
+        text = (folder / "game.conf").read_text()
+        assert "fixed_map_seed = 7\nmg_name = valleys" in text and "screen_w = 384" in text
+        assert (folder / "world" / "worldmods" / "nfd_server" / "places.lua").exists()
+        assert (folder / "home/.minetest/clientmods/nfd_client/init.lua").exists()
+    finally:
+        os.close(lock)
