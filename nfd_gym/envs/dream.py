@@ -264,16 +264,13 @@ class Dream:
 
     @torch.no_grad()
     def _beliefs(self, vectors: NDArray[np.float32]) -> list[dict[str, float]]:
-        """What the heads believe happened, per lane; scaled so that their thresholds lie at 0.5."""
+        """What the heads believe happened, per lane: an event counts from 0.5 on."""
         heads = self.world.heads
         if heads is None or self.how.task is None:
             return [{} for _ in range(self.lanes)]
         now = self.session.now
         actions = torch.from_numpy(vectors).to(now.latents.device)
-        chance = heads(torch.stack([now.before, now.latents], dim=1), actions).sigmoid()
-        at = heads.thresholds
-        above = 0.5 + 0.5 * (chance - at) / (1 - at).clamp_min(1e-6)
-        belief = torch.where(chance > at, above, 0.5 * chance / at.clamp_min(1e-6)).cpu()
+        belief = heads(torch.stack([now.before, now.latents], dim=1), actions).sigmoid().cpu()
         return [dict(zip(heads.config.events, row, strict=True)) for row in belief.tolist()]
 
     def _position(self, lane: int, vector: NDArray[np.float32] | None) -> tuple[float, float, float] | None:
