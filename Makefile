@@ -17,9 +17,10 @@ play: $(STAMP)
 	$(RUN) -m nfd_gym.play
 
 # The real game behind Luanti-v0, with software rendering and a virtual display.
-world:
+world: $(STAMP)
 	$(SUDO) apt-get update
 	$(SUDO) apt-get install -y --no-install-recommends $(GAME)
+	$(RUN) -m nfd_gym.worlds.luanti
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

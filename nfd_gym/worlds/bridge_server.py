@@ -137,9 +137,7 @@ class Server:
         return {}
 
 
-def serve(
-    server: Server, read: Callable[[int], bytes], write: Callable[[bytes], None]
-) -> None:
+def serve(server: Server, read: Callable[[int], bytes], write: Callable[[bytes], None]) -> None:
     operations = {name: getattr(server, name) for name in ("reset", "step", "close")}
     while True:
         message = decode(read)

@@ -126,8 +126,8 @@ class Recorder:
             thread.start()
         begin = time.monotonic()
         try:
-            while any(thread.is_alive() for thread in threads):
-                time.sleep(0.5)
+            while alive := [thread for thread in threads if thread.is_alive()]:
+                alive[0].join(0.5)
                 self._show(sum(self.steps) / (time.monotonic() - begin))
         except KeyboardInterrupt:
             print("\nstopping: the clips at hand are ended here", file=sys.stderr)

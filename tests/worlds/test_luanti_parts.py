@@ -113,7 +113,7 @@ def test_tracker_speaks_minecraft() -> None:
     assert info["events"] == [{"type": "dig", "node": "default:tree", "pos": [-1, 2, 3]}]
     assert info["stats"] == {"mine_block:default:tree": 1, "jump": 1}
     around = info["surroundings"]  # clockwise: the server's first to the left comes last
-    assert (around["kinds"], around["distances"][7]) == ("ffff" "clws", 1)
+    assert (around["kinds"], around["distances"][7]) == ("ffffclws", 1)
     assert around["trunk"] == (-5, 6, 7)
 
 

@@ -56,8 +56,12 @@ def start_display(job: Job, children: Children) -> int | None:
     read, write = os.pipe()
     with open(os.path.join(job["folder"], "xvfb.log"), "wb") as log:
         server = subprocess.Popen(
-            [*job["xvfb"], "-displayfd", str(write)], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, pass_fds=[write], preexec_fn=die_with_parent,
+            [*job["xvfb"], "-displayfd", str(write)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[write],
+            preexec_fn=die_with_parent,
         )
     children.append(server)
     os.close(write)
@@ -70,8 +74,13 @@ def start_display(job: Job, children: Children) -> int | None:
 def start_game(job: Job, display: int, children: Children) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, **job["environment"], "DISPLAY": f":{display}"}
     game = subprocess.Popen(
-        job["game"], env=environment, cwd=job["folder"], stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=job["log_fd"], pass_fds=job["game_fds"],
+        job["game"],
+        env=environment,
+        cwd=job["folder"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=job["log_fd"],
+        pass_fds=job["game_fds"],
         preexec_fn=die_with_parent,
     )
     children.append(game)
