@@ -153,6 +153,7 @@ def summarise(
         "left_right_right": _mean(strafes),
         "strafe_probes": len(strafes),
         "noop_degrees_per_tick": _mean(still),
+        "noop_probes": len(still),
         "dug": _mean([share >= DUG for share in dug]),
         "dug_share_mean": _mean(dug),
         "dig_probes": len(dug),

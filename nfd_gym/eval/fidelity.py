@@ -127,11 +127,11 @@ def _one_pass(world: WorldModel, excerpt: Excerpt, seed: int) -> Frames:
     return to_uint8(world.tokenizer.decode(latents.flatten(0, 1))).numpy()[:, None]
 
 
-def against_horizon(pictures: dict[str, Frames], excerpt: Excerpt) -> dict[str, Any]:
-    """PSNR and SSIM of free rollouts for each frame index, mean over stretches."""
-    out: dict[str, Any] = {"rollouts": len(excerpt.real), "horizon": excerpt.horizon}
+def against_horizon(pictures: dict[str, Frames], real: Frames) -> dict[str, Any]:
+    """PSNR and SSIM of free rollouts (B, T, H, W, 3) for each frame index, mean over stretches."""
+    out: dict[str, Any] = {"rollouts": len(real), "frames": real.shape[1]}
     for name, score in (("psnr", psnr), ("ssim", ssim)):
-        curves = score_all(pictures, excerpt.real, score)
+        curves = score_all(pictures, real, score)
         out[name] = {method: values.mean(axis=0).tolist() for method, values in curves.items()}
     return out
 

@@ -1,11 +1,10 @@
 """Fit the inverse-dynamics judge: python -m nfd_gym.eval.fit_idm --data TRAIN --val VAL --out FILE.
 
-A few minutes on a CPU. The fitted judge ships in assets/eval/.
+A few minutes of one core. The fitted judge ships in assets/eval/.
 """
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfd_gym.data import Source, open_source
+from nfd_gym.runtime.threads import settle
 from nfd_gym.eval.idm import AFTER, BEFORE, CLASSES, InverseDynamics, Labels, follow, labels, small
 
 
@@ -33,12 +33,12 @@ def gather(source: Source, limit: int) -> tuple[list[npt.NDArray[np.uint8]], lis
 def fit(
     pictures: list[npt.NDArray[np.uint8]],
     told: list[Labels],
-    minutes: float,
+    steps: int,
     seed: int = 0,
-    batch: int = 96,
+    batch: int = 64,
     rate: float = 2e-3,
 ) -> InverseDynamics:
-    """Train for `minutes`, learning rate falling to zero over that time."""
+    """Train for `steps` batches, the learning rate falling to zero."""
     random = np.random.default_rng(seed)
     judge = InverseDynamics()
     start(judge, torch.Generator().manual_seed(seed))
@@ -47,10 +47,10 @@ def fit(
         [(c, i) for c, p in enumerate(pictures) for i in range(BEFORE, len(p) - AFTER)]
     )
     spans = np.arange(-BEFORE, AFTER + 1)
-    began, step, shown = time.monotonic(), 0, 0.0
-    while (done := (time.monotonic() - began) / (60 * minutes)) < 1:
+    shown, warm = 0.0, min(50, 1 + steps // 10)
+    for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 50) * (1 - done)
+            group["lr"] = rate * min(1.0, (step + 1) / warm) * (1 - step / steps)
         chosen = places[random.integers(len(places), size=batch)]
         windows = torch.from_numpy(np.stack([pictures[c][i + spans] for c, i in chosen]))
         logits = judge(augment(windows.float() / 127.5 - 1, random))
@@ -63,10 +63,9 @@ def fit(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
         optimiser.step()
-        step += 1
-        shown = 0.98 * shown + 0.02 * loss.item() if step > 1 else loss.item()
-        if step % 200 == 0:
-            print(f"step {step} ({100 * done:.0f} %): loss {shown:.3f}", flush=True)
+        shown = 0.98 * shown + 0.02 * loss.item() if step else loss.item()
+        if (step + 1) % 100 == 0:
+            print(f"step {step + 1} of {steps}: loss {shown:.3f}", flush=True)
     return judge.eval()
 
 
@@ -112,11 +111,12 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="training recordings")
     parser.add_argument("--val", type=Path, help="held-out recordings for its ceiling")
     parser.add_argument("--out", type=Path, default=Path("assets/eval/idm.safetensors"))
-    parser.add_argument("--frames", type=int, default=60_000)
-    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--frames", type=int, default=50_000)
+    parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    judge = fit(*gather(open_source(args.data), args.frames), minutes=args.minutes, seed=args.seed)
+    settle()
+    judge = fit(*gather(open_source(args.data), args.frames), steps=args.steps, seed=args.seed)
     judge.save(args.out)
     if args.val is not None:
         result = ceiling(InverseDynamics.load(args.out), open_source(args.val), clips=10)

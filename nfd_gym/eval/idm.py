@@ -70,20 +70,21 @@ def small(frames: Frames) -> npt.NDArray[np.uint8]:
 class InverseDynamics(nn.Module):
     """Luma windows (B, BEFORE + 1 + AFTER, *SIZE) in [-1, 1] -> logits per task."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.width = width
-        sizes = [BEFORE + 1 + AFTER, width, 2 * width, 2 * width, 3 * width]
+        # 2 x 2 pixels become channels at once: four times cheaper than a convolution at full size.
+        sizes = [4 * (BEFORE + 1 + AFTER), width, 4 * width // 3, 2 * width]
         self.convs = nn.ModuleList(
-            nn.Conv2d(sizes[i], sizes[i + 1], 5 if i == 0 else 3, stride=2, padding=2 if i == 0 else 1)
-            for i in range(4)
+            nn.Conv2d(before, after, 3, stride=2, padding=1)
+            for before, after in zip(sizes[:-1], sizes[1:], strict=True)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, size) for size in sizes[1:])
         self.mix = nn.Linear(sizes[-1] * 4 * 6, 128)
         self.out = nn.Linear(128, sum(CLASSES.values()))
 
     def forward(self, windows: Tensor) -> dict[str, Tensor]:
-        x = windows
+        x = F.pixel_unshuffle(windows, 2)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.silu(norm(conv(x)))
         logits = self.out(F.silu(self.mix(x.flatten(1))))

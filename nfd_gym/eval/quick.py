@@ -12,8 +12,8 @@ from nfd_gym.actions import KeysAndMouse
 from nfd_gym.data import open_source
 from nfd_gym.data.clip import Source
 from nfd_gym.eval import control
-from nfd_gym.eval.fidelity import against_horizon, at, dream_all, one_step, rivals
-from nfd_gym.eval.metrics import edge_energy
+from nfd_gym.eval.fidelity import at, dream_all, one_step, rivals
+from nfd_gym.eval.metrics import edge_energy, psnr
 from nfd_gym.eval.readings import read_turn
 from nfd_gym.eval.rollout import Frames, cut, stack
 from nfd_gym.eval.subject import open_dream, open_world
@@ -42,7 +42,10 @@ def quick(
     ahead = one_step(world, cut(data, max(1, frames // 16), context, 16))
     free = cut(data, rollouts, context, horizon)
     dreamt = dream_all(dream, free, LANES)
-    curves = against_horizon({"world": dreamt, **rivals(free, world.codec)}, free)["psnr"]
+    curves = {
+        method: psnr(shown, free.real).mean(axis=0).tolist()
+        for method, shown in {"world": dreamt, **rivals(free, world.codec)}.items()
+    }
     edges = edge_energy(dreamt).mean(axis=0) / edge_energy(free.real).mean()
     figures: dict[str, Any] = {
         "one step": ahead["psnr"],

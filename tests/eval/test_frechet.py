@@ -53,6 +53,7 @@ def test_a_single_sample_is_refused() -> None:
         frechet(np.zeros((1, 3)), np.zeros((5, 3)))
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:DeprecationWarning")
 def test_a_wrong_i3d_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "i3d.pt"
     path.write_bytes(b"not a network")
