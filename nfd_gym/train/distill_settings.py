@@ -38,7 +38,7 @@ class DistillLoss:
     pixel_share: float = 0.0  # pull of the critic on decoded pictures (full: .5)
     critic_from: int = 50  # critics learn alone until this step
     critic_clips: int = 2  # clips of each batch that critics see
-    watch: int = 200  # steps between two measurements of the failure signs
+    watch: int = 100  # steps between two measurements of the failure signs
 
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
