@@ -61,7 +61,9 @@ def make_parser() -> argparse.ArgumentParser:
     web = parser.add_argument_group("in a browser")
     web.add_argument("--web", action="store_true", help="serve the game on 127.0.0.1")
     web.add_argument("--host", help="serve beyond this machine; the link then carries a token")
-    web.add_argument("--port", type=int, default=PORT, help=f"(default: {PORT}; 0 finds a free one)")
+    web.add_argument(
+        "--port", type=int, default=PORT, help=f"(default: {PORT}; 0 finds a free one)"
+    )
     film = parser.add_argument_group("without a display")
     film.add_argument("--headless", action="store_true", help="make a film and exit")
     film.add_argument("--frames", type=int, help="its length in frames, 20 a second")

@@ -66,7 +66,11 @@ KEYS: frozenset[str] = frozenset(
         *(f"mouse {name}" for name in ("left", "middle", "right", "4", "5")),
         *(f"pad {name}" for name in "a b x y start back up down left right".split()),
         *(f"pad stick {way}" for way in ("up", "down", "left", "right")),
-        *(f"pad {side} {name}" for side in ("left", "right") for name in ("bumper", "trigger", "stick")),
+        *(
+            f"pad {side} {name}"
+            for side in ("left", "right")
+            for name in ("bumper", "trigger", "stick")
+        ),
     ]
 )
 
@@ -104,11 +108,13 @@ def load_bindings(path: Path) -> Bindings:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"there is no bindings file {path}; check the path of --bindings") from None
+        raise ValueError(
+            f"there is no bindings file {path}; check the path of --bindings"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); write e.g. {{\"jump\": \"k\"}}") from None
+        raise ValueError(f'{path} is not JSON ({error}); write e.g. {{"jump": "k"}}') from None
     if not isinstance(table, dict):
-        raise ValueError(f"{path} must hold one JSON object such as {{\"jump\": \"k\"}}")
+        raise ValueError(f'{path} must hold one JSON object such as {{"jump": "k"}}')
     changes: dict[str, tuple[str, ...]] = {}
     for function, value in table.items():
         if function not in DEFAULTS:
@@ -125,6 +131,8 @@ def load_bindings(path: Path) -> Bindings:
 
 
 def _nearest(name: object, known: dict[str, tuple[str, ...]] | frozenset[str], what: str) -> str:
-    close = difflib.get_close_matches(str(name).lower(), {k.lower(): k for k in known}, n=1, cutoff=0)
+    close = difflib.get_close_matches(
+        str(name).lower(), {k.lower(): k for k in known}, n=1, cutoff=0
+    )
     match = next(known_name for known_name in known if known_name.lower() == close[0])
     return f"{what} {name!r}; the nearest is {match!r}"

@@ -18,12 +18,14 @@ def make_stage(args: argparse.Namespace) -> Stage | Twin:
         return Stage(_make(args.env), args.env.split(":")[-1], "env")
     if not args.twin:
         return _dream(args)
+    dream = _dream(args)
+    height, width = dream.env.observation_space.shape[:2]
     try:
-        real = Stage(_make("Luanti-v0", action_space="minerl"), "Luanti", "real")
+        env = _make("Luanti-v0", action_space="minerl", size=(width, height))
     except gymnasium.error.DependencyNotInstalled as error:
         raise ValueError(f"--twin needs the real game: {error}") from None
-    dream = _dream(args)
-    real.past = type(real.past)(maxlen=dream.past.maxlen)  # as much as the dream can take in
+    # It remembers as much as the dream can take in.
+    real = Stage(env, "Luanti", "real", memory=dream.past.maxlen)
     return Mirror(real, dream) if args.side_by_side else Twin(real, dream)
 
 

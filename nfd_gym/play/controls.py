@@ -25,7 +25,9 @@ class Controls(Protocol):
 def make_controls(codec, bindings: Bindings, sensitivity: float = 1.0, invert_y: bool = False):
     """The controls that suit a codec: keys and mouse, a pointer, or numbered actions."""
     if not 0 < sensitivity <= 20:
-        raise ValueError(f"--sensitivity must lie in (0, 20], not {sensitivity}; 1.0 is Minecraft's")
+        raise ValueError(
+            f"--sensitivity must lie in (0, 20], not {sensitivity}; 1.0 is Minecraft's"
+        )
     if codec.kind == "keys_and_mouse":
         return MinecraftControls(codec, bindings, sensitivity, invert_y)
     if codec.kind == "continuous":

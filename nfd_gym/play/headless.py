@@ -10,8 +10,10 @@ from nfd_gym.play.movie import open_movie
 
 
 def film(game: Game, *, frames: int, out: Path, fps: int = 20, scale: int = 1) -> str:
-    """Write `frames` frames of play to `out`; returns one line about the speed. The film begins with
-    the start frame. It is written even if the run is interrupted, as far as it came."""
+    """Write `frames` frames of play to `out`, the start frame first; returns one line about it.
+
+    The film is written even if the run is interrupted, as far as it came.
+    """
     first = game.view.frame
     movie = open_movie(out, (first.shape[0], first.shape[1]), fps=fps, scale=scale)
     movie.add(first)

@@ -10,21 +10,25 @@ from nfd_gym.play.bindings import Bindings
 Row = tuple[str, str]
 Badge = tuple[str, str]  # (text, tone); tones: calm, live, warn
 
-MS_NAMES = {"denoise": "denoise", "decode": "decode", "draw": "draw", "recycle": "recycle"}
+KEY_NAMES = {
+    "left shift": "Shift", "right shift": "Shift", "left ctrl": "Ctrl", "right ctrl": "Ctrl",
+    "escape": "Esc", "mouse left": "Left click", "mouse right": "Right click",
+    "mouse middle": "Middle click",
+}  # fmt: skip
 SLOW = 0.95  # below this share of real time the player is told
 HELP: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("walk", ("forward", "left", "back", "right")),
-    ("jump  sneak  sprint", ("jump", "sneak", "sprint")),
+    ("jump, sneak, sprint", ("jump", "sneak", "sprint")),
     ("look", ("look left", "look right", "look up", "look down")),
-    ("attack  use", ("attack", "use")),
+    ("attack, use", ("attack", "use")),
     ("new place", ("new place",)),
-    ("pause  single step", ("pause", "single step")),
-    ("save  load  undo", ("save", "load", "undo")),
+    ("pause, single step", ("pause", "single step")),
+    ("save, load, undo", ("save", "load", "undo")),
     ("real / dream", ("switch",)),
     ("human / agent / script", ("player",)),
     ("denoising steps", ("fewer steps", "more steps")),
-    ("record  screenshot", ("record", "screenshot")),
-    ("figures  this card", ("hud", "help")),
+    ("record, screenshot", ("record", "screenshot")),
+    ("figures, this card", ("hud", "help")),
     ("free the mouse, quit", ("free mouse",)),
 )
 
@@ -38,7 +42,8 @@ def hud_rows(facts: dict[str, Any]) -> list[Row]:
     if facts["tick_ms"]:
         middle, worst = facts["tick_ms"]
         rows.append(("step", f"{middle:.1f} ms   p99 {worst:.1f}"))
-    rows += [(f"  {MS_NAMES.get(name, name)}", f"{ms:.1f} ms") for name, ms in facts["ms"].items()]
+    # The env's own "step" is the part of the line above that was spent inside it.
+    rows += [(f"  {name}", f"{ms:.1f} ms") for name, ms in facts["ms"].items() if name != "step"]
     if facts.get("latency_ms") is not None:
         ticks = facts["latency_ms"] * facts["rate"] / 1e3
         rows.append(("input to picture", f"{facts['latency_ms']:.0f} ms   {ticks:.1f} ticks"))
@@ -74,7 +79,13 @@ def slow_motion(facts: dict[str, Any]) -> float | None:
 
 def help_rows(bindings: Bindings) -> list[Row]:
     """(keys, what they do) lines of the help card, with the player's own bindings."""
-    return [(" ".join(bindings.key_for(name) for name in names), text) for text, names in HELP]
+    return [
+        ("  ".join(_key(bindings.key_for(name)) for name in names), text) for text, names in HELP
+    ]
+
+
+def _key(name: str) -> str:
+    return KEY_NAMES.get(name, name.title())
 
 
 def _figures(facts: dict[str, Any]) -> list[Row]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sample:
-    """The hands during one tick: held keys, mouse motion in pixels, wheel clicks (up is positive)."""
+    """The hands during one tick: held keys, mouse motion in pixels, wheel clicks (up is +)."""
 
     held: frozenset[str] = frozenset()
     dx: float = 0.0
@@ -72,7 +72,7 @@ class Inputs:
             self._stamp = stamp
 
     def release_all(self) -> None:
-        """Let go of everything: the window lost focus, the browser went away, the mouse came free."""
+        """Let go of everything: the focus is lost, the browser is gone, the mouse came free."""
         with self._lock:
             self._held.clear()
             self._taps.clear()
@@ -80,7 +80,7 @@ class Inputs:
             self._wheel = 0
 
     def take(self) -> Sample:
-        """The hands since the last call. Side effect: motion, wheel and taps start again at zero."""
+        """The hands since the last call. Side effect: motion, wheel and taps start at zero."""
         with self._lock:
             held = frozenset(self._held | self._taps)
             sample = Sample(held, self._dx, self._dy, self._wheel, self._since, self._stamp)

@@ -98,8 +98,9 @@ class Loop(threading.Thread):
         if latency:
             period = 1e3 * metronome.period
             lines.append(
-                f"input to picture: {latency[0]:.0f} ms = {latency[0] / period:.1f} ticks (median), "
-                f"{latency[1]:.0f} ms = {latency[1] / period:.1f} ticks (p95), drawing included"
+                f"input to picture: {latency[0]:.0f} ms = {latency[0] / period:.1f} ticks "
+                f"(median), {latency[1]:.0f} ms = {latency[1] / period:.1f} ticks (p95), "
+                "drawing included"
             )
         return "\n".join(lines)
 

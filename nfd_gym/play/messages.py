@@ -1,4 +1,4 @@
-"""What a browser may say: small JSON objects, checked field by field before anything acts on them."""
+"""What a browser may say: small JSON objects, checked field by field before use."""
 
 import json
 from dataclasses import dataclass

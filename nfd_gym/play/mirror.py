@@ -16,6 +16,9 @@ class Mirror(Stage):
 
     def __init__(self, real: Stage, dream: Stage) -> None:
         self.real, self.dream = real, dream
+        # Two envs at once: no time travel, no log, no other number of steps.
+        self.raw = self.remake = None
+        self.undoable = 0
         self.codec, self.side = real.codec, "real | dream"
         self.title = f"{real.title} | {dream.title}"
         self.seed, self.dreaming = 0, False

@@ -101,7 +101,9 @@ def log_player(path: Path, codec) -> Log:
     if path.suffix == ".ndjson":
         vectors = [line["action"] for _, line in read_objects(path) if "action" in line]
         if not all(isinstance(vector, list) and len(vector) == codec.width for vector in vectors):
-            raise ValueError(f"{path}: its actions do not have the {codec.width} numbers of this world")
+            raise ValueError(
+                f"{path}: its actions do not have the {codec.width} numbers of this world"
+            )
         return Log(np.array(vectors, np.float32), codec.encode(codec.noop()))
     if codec.kind == "keys_and_mouse":
         rows = parse_vpt_rows(path, stuck_attack=False)

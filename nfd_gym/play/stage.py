@@ -71,7 +71,9 @@ class Stage:
         # A loaded or undone frame lies before the env's own clock, so an episode limit of a wrapper
         # would end play at random: the raw env is stepped.
         observation, reward, terminated, truncated, info = self.raw.step(self.codec.decode(vector))
-        self.view = View(self._picture(observation), info, float(reward), bool(terminated or truncated))
+        self.view = View(
+            self._picture(observation), info, float(reward), bool(terminated or truncated)
+        )
         self.past.append((self.view.frame, vector, _pitch(info)))
         self.undoable = min(self.undoable + 1, self.past.maxlen - 1)
         return self.view

@@ -1,4 +1,4 @@
-"""Pictures as files: PNG screenshots and the JPEG frames of the browser view (Pillow, extra `play`)."""
+"""Pictures as files: PNG screenshots and the browser view's JPEG frames (Pillow)."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,9 @@ def save_still(frame: np.ndarray, folder: Path) -> Path:
     """Write `frame` as the next free still-NNN.png of `folder`; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     height, width = frame.shape[:2]
-    picture = Image.fromarray(frame).resize((width * SCALE, height * SCALE), Image.Resampling.NEAREST)
+    picture = Image.fromarray(frame).resize(
+        (width * SCALE, height * SCALE), Image.Resampling.NEAREST
+    )
     number = 0
     while True:
         path = folder / f"still-{number:03d}.png"

@@ -135,4 +135,6 @@ class Window:
 def _first_scale(width: int, height: int) -> int:
     """The largest whole scale that leaves a quarter of the desktop free, at least 1."""
     desktop = pygame.display.get_desktop_sizes()[0]
-    return max(1, min(int(0.8 * desktop[0]) // width, int(0.8 * desktop[1]) // height, 960 // width or 1))
+    return max(
+        1, min(int(0.8 * desktop[0]) // width, int(0.8 * desktop[1]) // height, 960 // width or 1)
+    )

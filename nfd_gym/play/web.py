@@ -68,8 +68,13 @@ class WebView:
         if token is not None and self.door.needs_token:
             guest = self.door.redeem(token)
             if guest is None:
-                return _refusal("this link was used before or is not from this game; ask for a new one")
-            print(f"a viewer came in; the link for the next one: {self.link(request.host)}", flush=True)
+                return _refusal(
+                    "this link was used before or is not from this game; ask for a new one"
+                )
+            print(
+                f"a viewer came in; the link for the next one: {self.link(request.host)}",
+                flush=True,
+            )
             answer = web.Response(status=303, headers={"Location": "/", **HEADERS})
             answer.set_cookie(COOKIE, guest, httponly=True, samesite="Strict")
             return answer
@@ -116,7 +121,9 @@ class WebView:
 
     def link(self, host: str) -> str:
         """The address to open, with the current token where one is needed."""
-        return f"http://{host}/" + (f"?token={self.door.link_token}" if self.door.needs_token else "")
+        return f"http://{host}/" + (
+            f"?token={self.door.link_token}" if self.door.needs_token else ""
+        )
 
     async def _listen(self, viewer: Viewer) -> None:
         allowance = Allowance(MESSAGES_S, time.monotonic())
@@ -145,7 +152,9 @@ class WebView:
             for key in sorted(message.keys - viewer.keys):
                 self.loop.game.command(self.bindings.uses.get(key, ""))
             viewer.keys = message.keys
-            inputs.hold({key for key in message.keys if self.bindings.uses.get(key) not in COMMANDS})
+            inputs.hold(
+                {key for key in message.keys if self.bindings.uses.get(key) not in COMMANDS}
+            )
         inputs.move(message.dx, message.dy)
         if message.wheel:
             inputs.scroll(message.wheel)
@@ -208,12 +217,16 @@ async def serve(loop: Loop, bindings: Bindings, *, host: str | None, port: int) 
         try:
             await site.start()
         except OSError as error:
-            raise SystemExit(f"port {port} cannot be used ({error.strerror}); choose another --port") from None
+            raise SystemExit(
+                f"port {port} cannot be used ({error.strerror}); choose another --port"
+            ) from None
         bound = runner.addresses[0][1]
         name = "127.0.0.1" if host is None else f"[{host}]" if ":" in host else host
         print(f"play at {view.link(f'{name}:{bound}')}", flush=True)
         if host is None:
-            print(f"from another machine: ssh -L {bound}:127.0.0.1:{bound} THIS_MACHINE", flush=True)
+            print(
+                f"from another machine: ssh -L {bound}:127.0.0.1:{bound} THIS_MACHINE", flush=True
+            )
         loop.asleep = True
         await view.pump()
     finally:

@@ -62,7 +62,12 @@ def play_process():
         environment = {key: value for key, value in environment.items() if value is not None}
         command = [sys.executable, "-u", "-m", "nfd_gym.play", *map(str, arguments)]
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
         )
         started.append(process)
         return process

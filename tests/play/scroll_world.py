@@ -27,7 +27,6 @@ class ScrollEnv(gymnasium.Env):
         self.texture = _smooth(np.random.default_rng(7))
         self.state = np.zeros(3)  # column, row, steps
         self.past = []
-        self.steps = 2
         self.began = None
         if blind:  # a real game: no time travel
             self.save_state = self.load_state = self.undo = None
@@ -48,8 +47,8 @@ class ScrollEnv(gymnasium.Env):
         self.past.append(self.state.copy())
         pitch, yaw = action["camera"]
         walk = 2.0 * (int(action["forward"]) - int(action["back"]))
-        self.state = self.state + (round(float(yaw)), round(float(pitch)) - walk, 1)
-        info = {"pitch": 0.0, "timings": {"denoise": 1e3 * self.step_s}, "steps": self.steps}
+        self.state = self.state + np.array([round(float(yaw)), round(float(pitch)) - walk, 1])
+        info = {"pitch": 0.0, "timings": {"denoise": 1e3 * self.step_s}}
         return self.render(), 0.0, False, False, info
 
     def render(self):
@@ -88,10 +87,12 @@ def _place(frame, texture):
     raise ValueError("this frame is not of this world")
 
 
-def shift_of(before, after, reach = 12):
+def shift_of(before, after, reach=12):
     """(columns, rows) by which the view moved right and down between two frames of ScrollEnv."""
     steps = sorted(range(-reach, reach + 1), key=abs)
-    for columns, rows in sorted(((x, y) for x in steps for y in steps), key=lambda xy: abs(xy[0]) + abs(xy[1])):
+    for columns, rows in sorted(
+        ((x, y) for x in steps for y in steps), key=lambda xy: abs(xy[0]) + abs(xy[1])
+    ):
         old = before[max(0, rows) :, max(0, columns) :]
         new = after[max(0, -rows) :, max(0, -columns) :]
         height, width = min(len(old), len(new)), min(old.shape[1], new.shape[1])

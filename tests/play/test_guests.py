@@ -33,7 +33,9 @@ def test_loopback_names_need_no_token(host):
     assert door.knows(None) and not door.refuses_host(host)
 
 
-@pytest.mark.parametrize("host", ["evil.example:8765", "192.168.1.5:8765", "", "localhost.evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil.example:8765", "192.168.1.5:8765", "", "localhost.evil.example"]
+)
 def test_a_foreign_name_for_this_machine_is_refused(host):
     assert Door(needs_token=False).refuses_host(host)
 
@@ -101,7 +103,10 @@ def test_nonsense_is_one_kind_of_error(text):
         parse_message(text)
 
 
-@given(some.text(max_size=200) | some.recursive(some.none() | some.integers() | some.text(), some.lists).map(json.dumps))
+@given(
+    some.text(max_size=200)
+    | some.recursive(some.none() | some.integers() | some.text(), some.lists).map(json.dumps)
+)
 def test_any_text_is_a_message_or_a_bad_message(text):
     try:
         assert isinstance(parse_message(text), Message)

@@ -8,7 +8,8 @@ import pytest
 
 from nfd_gym.actions import Continuous, Discrete, KeysAndMouse
 from nfd_gym.keyboard import KEYS
-from nfd_gym.play.bindings import DEFAULTS, KEYS as KEY_NAMES, MOVES, Bindings, load_bindings
+from nfd_gym.play.bindings import DEFAULTS, MOVES, Bindings, load_bindings
+from nfd_gym.play.bindings import KEYS as KEY_NAMES
 from nfd_gym.play.controls import ARROW_DEGREES, make_controls
 from nfd_gym.play.inputs import Inputs, Sample
 

@@ -36,7 +36,9 @@ def test_a_recording_is_a_clip_whose_actions_made_its_frames(make_game):
     vectors = []
     for keys in ["w", "s", "d", "w", "q"] * 4:
         frames.append(game.tick(Sample(held=frozenset({keys}), dx=7.0, dy=-2.0)).frame)
-        vectors.append(game.player.vector(Sample(held=frozenset({keys}), dx=7.0, dy=-2.0), frames[-1]))
+        vectors.append(
+            game.player.vector(Sample(held=frozenset({keys}), dx=7.0, dy=-2.0), frames[-1])
+        )
     game.command("record")
     game.command("pause")
     game.tick(Sample())

@@ -81,7 +81,9 @@ def test_one_plays_the_others_watch_the_same_frames_and_the_seat_comes_back(serv
         return first, still, mine, theirs, back
 
     first, still, mine, theirs, back = talk(conversation)
-    assert first["role"] == "player" and theirs[0][0]["role"] == "viewer" and back["role"] == "player"
+    assert (
+        first["role"] == "player" and theirs[0][0]["role"] == "viewer" and back["role"] == "player"
+    )
     assert np.array_equal(still[0][1], still[-1][1])
     assert not np.array_equal(mine[0][1], mine[-1][1])
     seen = {header["number"]: frame for header, frame in theirs}
@@ -144,7 +146,16 @@ def test_foreign_pages_and_foreign_names_are_refused(server):
 
 def test_ten_thousand_bad_messages_neither_crash_nor_slow_the_game(server):
     link, process = server()
-    bad = ["{", "[]", '{"dx": 1e99}', '{"keys": ["rm"]}', "x" * 4000, '{"dx": NaN}', "\x00", "9" * 4000]
+    bad = [
+        "{",
+        "[]",
+        '{"dx": 1e99}',
+        '{"keys": ["rm"]}',
+        "x" * 4000,
+        '{"dx": NaN}',
+        "\x00",
+        "9" * 4000,
+    ]
 
     async def rate(socket, seconds=1.5):
         start = time.monotonic()

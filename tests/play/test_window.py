@@ -1,5 +1,6 @@
 """The window on SDL's dummy driver, driven by synthetic events, and on a real X server."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -72,7 +73,7 @@ def release(key):
 
 
 def moved(frames):
-    return [shift_of(a, b) for a, b in zip(frames, frames[1:], strict=False)]
+    return [shift_of(a, b) for a, b in itertools.pairwise(frames)]
 
 
 def test_the_left_arrow_turns_the_picture_left(window):
@@ -225,7 +226,9 @@ def test_in_a_real_window_real_keys_and_a_real_mouse_play(play_process, tmp_path
 
     def hands(*words):
         here = {**os.environ, "DISPLAY": display}
-        done = subprocess.run(["xdotool", *words], env=here, capture_output=True, timeout=20, text=True)
+        done = subprocess.run(
+            ["xdotool", *words], env=here, capture_output=True, timeout=20, text=True
+        )
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
