@@ -145,7 +145,8 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         return tuple(self.dream.session.frame)
 
     def close_extras(self, **kwargs: Any) -> None:
-        self.dream.session.close()
+        if "dream" in self.__dict__:  # __del__ comes here even when the constructor refused
+            self.dream.session.close()
 
     def save_state(self) -> bytes:
         """All lanes as bytes; no pickle."""
