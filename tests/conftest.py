@@ -159,3 +159,13 @@ def converted_models_stay_here(tmp_path_factory: pytest.TempPathFactory) -> Iter
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NFD_GYM_CACHE", str(tmp_path_factory.mktemp("converted")))
         yield
+
+
+@pytest.fixture(scope="session")
+def texture_recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three 40-frame recordings of textures that the mouse pushes around."""
+    folder = tmp_path_factory.mktemp("recordings")
+    writer = ClipWriter(folder, KeysAndMouse(camera=Camera(72.0)), fps=20.0, size=(32, 48))
+    for seed in range(3):
+        writer.write(make_texture_clip(seed, f"clip-{seed}", frames=40))
+    return folder

@@ -1,7 +1,7 @@
 """The whole evaluation of one world: figures as nested dictionaries, and films to look at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from nfd_gym.eval.subject import open_dream
 from nfd_gym.world import WorldModel
 
 
+REFERENCE = 64  # stretches whose pictures are the reference of the Frechet distance
+
+
 @dataclass(frozen=True, kw_only=True)
 class Amount:
     """How much is measured. The defaults take about six minutes of two cores."""
@@ -33,19 +36,30 @@ class Amount:
     long_horizon: int = 256
     lanes: int = 8
 
+    def fitted(self, longest: int) -> "Amount":
+        """Horizons no longer than recordings of `longest` frames after the context allow."""
+        if longest < 16:
+            raise ValueError(
+                f"The longest recording leaves {longest} frames after the context; 16 are needed. "
+                "Evaluate on longer recordings."
+            )
+        return replace(
+            self,
+            horizon=min(self.horizon, longest),
+            long_horizon=min(self.long_horizon, longest),
+        )
+
     def scaled(self, factor: float) -> "Amount":
         """More or fewer stretches, the horizons unchanged."""
 
         def times(count: int) -> int:
             return max(2, round(count * factor))
 
-        return Amount(
+        return replace(
+            self,
             windows=times(self.windows),
             rollouts=times(self.rollouts),
-            horizon=self.horizon,
             long_rollouts=times(self.long_rollouts),
-            long_horizon=self.long_horizon,
-            lanes=self.lanes,
         )
 
 
@@ -74,6 +88,7 @@ def measure(
     """Measure `world` on held-out recordings. `steps` replaces the world's own denoising steps in
     rollouts; `judge` adds action following, `probes` controllability, `i3d` the real FVD."""
     context = world.denoiser.config.window + 1
+    amount = amount.fitted(max(data.lengths) - context)
     figures: dict[str, Any] = {}
 
     say("one step ahead")
@@ -131,10 +146,12 @@ def distances(
 
     Reference: other frames of the same recordings. "real" is the recordings' own distance to that
     reference, the floor; "tokenizer" adds encoding and decoding."""
-    reference = cut(data, max(32, 2 * len(dream)), 1, 16).real
+    reference = cut(data, REFERENCE, 1, 16).real[:, ::2]
     base = latent_features(world.tokenizer, flat(reference))
     out: dict[str, Any] = {"features": base.shape[1], "reference_pictures": len(base)}
     for start, stop in ((0, 16), (16, excerpt.horizon)):
+        if stop <= start:
+            continue
         part = slice(start, stop, 2)
         shown = {
             "world": dream[:, part],
