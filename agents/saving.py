@@ -48,8 +48,10 @@ def publish(path: Path, out: Path) -> int:
         state = torch.load(
             io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True
         )
+    # SB3 lists a shared feature extractor three times; one copy of each storage is enough.
+    halves = {v.data_ptr(): v.half() if v.is_floating_point() else v for v in state.values()}
     weights, data = io.BytesIO(), io.BytesIO()
-    torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, weights)
+    torch.save({key: halves[value.data_ptr()] for key, value in state.items()}, weights)
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("policy.pth", weights.getvalue())
         archive.writestr(FACTS, json.dumps(facts, indent=1))

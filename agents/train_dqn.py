@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = make_parser().parse_args(arguments)
     settle()
+    origin = commit()  # asked once: it runs git
     setup = setup_of(args)
     lanes = make_lanes(setup)
     if not isinstance(lanes.action_space, spaces.Discrete):
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "ticks": ticks(),
             "seconds": round(clock.seconds, 1),
             "command": "python -m agents.train_dqn " + shlex.join(arguments),
-            "commit": commit(),
+            "commit": origin,
         }
 
     callbacks = [

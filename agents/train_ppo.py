@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = make_parser().parse_args(arguments)
     settle()
+    origin = commit()  # asked once: it runs git
     team = join()
     setup = setup_of(args)
     seed = args.seed + team.rank * setup.lanes  # every lane of every rank has a seed of its own
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "ticks": ticks(),
             "seconds": round(clock.seconds, 1),
             "command": "python -m agents.train_ppo " + shlex.join(arguments),
-            "commit": commit(),
+            "commit": origin,
         }
 
     # 3. Learn. Only the leading rank writes, films and draws the bar.

@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = make_parser().parse_args(arguments)
     settle()
+    origin = commit()  # asked once: it runs git
     setup = setup_of(args)
     lanes = make_lanes(setup)
     net = {"lstm_hidden_size": args.memory, "enable_critic_lstm": False, "shared_lstm": True}
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "ticks": ticks(),
             "seconds": round(clock.seconds, 1),
             "command": "python -m agents.train_recurrent_ppo " + shlex.join(arguments),
-            "commit": commit(),
+            "commit": origin,
         }
 
     callbacks = [

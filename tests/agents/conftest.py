@@ -35,7 +35,7 @@ def one_thread() -> None:
 class Counter(gymnasium.Env[Any, Any]):
     """Shows its own clock as a grey picture; every tick pays 1; ends after `length` ticks."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
     render_mode = "rgb_array"
 
     def __init__(self, length: int, terminates: bool = True) -> None:

@@ -118,7 +118,9 @@ def test_attributes_and_methods_reach_the_lanes(setup: Callable[..., Setup]) -> 
 
 
 def test_dict_actions_are_refused_with_the_presets_to_use(setup: Callable[..., Setup]) -> None:
-    with pytest.raises(ValueError, match=r"action_space='minerl'.*'multidiscrete'.*'discrete'.*'box'"):
+    with pytest.raises(
+        ValueError, match=r"action_space='minerl'.*'multidiscrete'.*'discrete'.*'box'"
+    ):
         make_lanes(setup(action_space="minerl"))
 
 
