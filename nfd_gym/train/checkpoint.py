@@ -10,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nfd_gym.train.distributed import place
+
 
 def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
     """Write `tensors` and `meta`; a kill at any moment leaves the old file or the new one."""
@@ -58,11 +60,14 @@ def unpack_optimiser(
     prefix: str,
 ) -> None:
     """Restore what `pack_optimiser` gave."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(prefix + "."):
             index, key = name[len(prefix) + 1 :].split(".", 1)
-            state.setdefault(int(index), {})[key] = value
+            like = parameters[int(index)]
+            shared = place(value, like) if value.shape == like.shape else value
+            state.setdefault(int(index), {})[key] = shared
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 

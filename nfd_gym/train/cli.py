@@ -12,7 +12,7 @@ from nfd_gym.data import Loader, Source, open_source
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.train import bundle, heads_step, loop, runs
+from nfd_gym.train import bundle, distributed, heads_step, loop, runs
 from nfd_gym.train.decoder_step import DecoderStage
 from nfd_gym.train.denoiser_step import DenoiserStage, Recycling
 from nfd_gym.train.distributed import Team
@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     denoiser.add_argument(
         "--start", type=Path, metavar="RUN", help="begin with that run's averaged weights"
+    )
+    denoiser.add_argument(
+        "--fsdp", action="store_true", help="share the weights out over the ranks of a torchrun"
     )
     decoder = stages.add_parser("decoder", help="stage 5: the decoder again, on predicted latents")
     decoder.add_argument("--denoiser", type=Path, required=True, metavar="RUN")
@@ -58,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    distributed.join()  # before anything goes to a device: each rank has its own GPU
     return {
         "tokenizer": _tokenizer,
         "denoiser": _denoiser,
@@ -149,9 +153,12 @@ def _recycling(
 
 
 def _with_budget(config: Any, args: argparse.Namespace) -> Any:
-    return (
-        replace(config, loop=replace(config.loop, minutes=args.minutes)) if args.minutes else config
-    )
+    loop_config = config.loop
+    if args.minutes:
+        loop_config = replace(loop_config, minutes=args.minutes)
+    if getattr(args, "fsdp", False):
+        loop_config = replace(loop_config, fsdp=True)
+    return replace(config, loop=loop_config)
 
 
 def _loader(source: Source, config: Any, window: int, index: int, team: Team) -> Loader:

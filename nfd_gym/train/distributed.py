@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,11 @@ def join() -> Team:
     if ranks == 1:
         return Team()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            dist.init_process_group("cpu:gloo,cuda:nccl")  # numbers are agreed on by CPU tensors
+        else:
+            dist.init_process_group("gloo")
     return Team(rank=dist.get_rank(), ranks=dist.get_world_size())
 
 
@@ -42,6 +46,9 @@ def average_gradients(model: nn.Module, team: Team) -> None:
     if team.ranks == 1:
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = [gradient for gradient in gradients if not _is_shared(gradient)]
+    if not gradients:  # all shared: FSDP has averaged them
+        return
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     dist.all_reduce(flat)
     flat /= team.ranks
@@ -69,15 +76,49 @@ def agree(flag: bool, team: Team) -> bool:
     return bool(box.item())
 
 
-def shard(model: nn.Module, team: Team) -> nn.Module:
-    """FSDP2: every block holds a share of its weights (several GPUs; for models that do not fit one)."""
-    if team.ranks == 1:
-        raise ValueError(
-            "--fsdp needs several ranks; start with `torchrun --nproc-per-node N -m nfd_gym train ...`"
-        )
-    from torch.distributed.fsdp import fully_shard
+def shard(model: nn.Module, team: Team) -> None:
+    """FSDP2: every rank holds a share of each block's weights; for models that do not fit one GPU.
 
-    for block in getattr(model, "blocks", []):
-        fully_shard(block)
-    fully_shard(model)
-    return model
+    Side effect: the parameters become DTensors; gradients are then averaged by FSDP itself.
+    """
+    blocks = getattr(model, "blocks", None)
+    if team.ranks == 1 or blocks is None:
+        raise ValueError(
+            "--fsdp shares the denoiser's blocks out over several ranks; start it with "
+            "`torchrun --nproc-per-node N -m nfd_gym train denoiser ...`"
+        )
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    kind = next(model.parameters()).device.type
+    mesh = init_device_mesh(kind, (team.ranks,))
+    for part in (*blocks, model):
+        fully_shard(part, mesh=mesh)
+    for name in ("packed", "features"):  # they run the model too, but not by its forward
+        register_fsdp_forward_method(model, name)
+
+
+def gather(tensor: Tensor) -> Tensor:
+    """The whole of a shared tensor, on every rank; any other tensor as it is."""
+    if not _is_shared(tensor):
+        return tensor
+    whole: Tensor = tensor.full_tensor()  # type: ignore[attr-defined]
+    return whole
+
+
+def place(tensor: Tensor, like: Tensor | None) -> Tensor:
+    """This rank's share of a whole tensor, if `like` is shared; else the tensor as it is."""
+    if like is None or not _is_shared(like):
+        return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(like, DTensor)
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
+
+
+def _is_shared(tensor: Tensor) -> bool:
+    if not (dist.is_available() and dist.is_initialized()):
+        return False
+    from torch.distributed.tensor import DTensor  # a second to import: only teams pay it
+
+    return isinstance(tensor, DTensor)

@@ -17,6 +17,8 @@ from nfd_gym.data.loader import Batch, Loader
 from nfd_gym.train import checkpoint, distributed
 from nfd_gym.train.optim import EMA, gradient_norm, is_finite, make_optimisers, schedule, set_lr
 
+PATIENCE = 50  # steps without a finite gradient before a run gives up
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
@@ -29,6 +31,8 @@ class LoopConfig:
     clip: float = 1.0
     ema: float = 0.995
     accumulate: int = 1
+    bf16: bool = False  # autocast: 2-3 times faster on a GPU, slower on a CPU without bf16 units
+    fsdp: bool = False  # share out the weights over the ranks of a torchrun
     save_minutes: float = 3.0
     log_every: int = 20
     sample_minutes: float = 15.0  # how often a strip of decoded pictures goes to TensorBoard
@@ -77,6 +81,8 @@ def train(
     team = distributed.join()
     run.mkdir(parents=True, exist_ok=True)
     model = stage.model.to(device)
+    if config.fsdp:
+        distributed.shard(model, team)
     optimisers = make_optimisers(model, config.lr, config.muon)
     ema = EMA(model, config.ema)
     step, spent = _resume(run, model, optimisers, ema)
@@ -88,7 +94,9 @@ def train(
     last: dict[str, float] = {}
     batch = None
     started = saved = pictured = time.monotonic()
-    frames = 0
+    frames = skipped = 0
+    whole = True  # between two steps: only then may the state be saved
+    finished = False
     try:
         while True:
             now = time.monotonic()
@@ -98,28 +106,40 @@ def train(
                 else (spent + now - started) / (60 * config.minutes)
             )
             if distributed.agree(progress >= 1.0, team):
+                finished = True
                 break
             set_lr(optimisers, schedule(progress, step, config.warmup, config.cooldown))
             logs: dict[str, float] = {}
             for micro in range(config.accumulate):
                 batch = next(batches)
-                frames += batch.frames.shape[0] * batch.frames.shape[1]
-                random = _generator(config.seed, team.rank, step, micro, device)
-                value, more = stage.loss(batch, Moment(step, progress, random, ema.weights))
+                frames += batch.frames.shape[0] * batch.frames.shape[1] * team.ranks
+                index = (step * config.accumulate + micro) * team.ranks + team.rank
+                random = _generator(config.seed, index, device)
+                with torch.autocast(torch.device(device).type, torch.bfloat16, config.bf16):
+                    value, more = stage.loss(batch, Moment(step, progress, random, ema.weights))
                 (value / config.accumulate).backward()
                 for key, number in {"loss": value.item(), **more}.items():
                     logs[key] = logs.get(key, 0.0) + number / config.accumulate
             distributed.average_gradients(model, team)
             logs["gradient"] = gradient_norm(model, config.clip)
             if is_finite(logs["gradient"]):
+                whole, skipped = False, 0
                 for optimiser in optimisers:
                     optimiser.step()
                 ema.update(model, step)
+            else:
+                skipped += 1
+                if skipped == PATIENCE:
+                    raise ValueError(
+                        f"{PATIENCE} steps in a row had no finite gradient; lower --set loop.lr or "
+                        "look for broken recordings with `python -m nfd_gym check`"
+                    )
             for optimiser in optimisers:
                 optimiser.zero_grad(set_to_none=True)
             logs["loss"] = distributed.mean(logs["loss"], team)
             window.append(logs)
             step += 1
+            whole = True
             now = time.monotonic()
             if team.leads and step % config.log_every == 0:
                 last = _mean(window) | {"step": step, "minutes": (spent + now - started) / 60}
@@ -127,19 +147,24 @@ def train(
                 window = []
                 _write(log, board, last)
                 _tell(stage.name, progress, last)
-            if team.leads and now - saved > 60 * config.save_minutes:
+            if distributed.agree(now - saved > 60 * config.save_minutes, team):
                 saved = now
-                _save(run, model, optimisers, ema, step, spent + now - started)
-            if board and now - pictured > 60 * config.sample_minutes:
+                _save(run, model, optimisers, ema, step, spent + now - started, team)
+            if distributed.agree(
+                board is not None and now - pictured > 60 * config.sample_minutes, team
+            ):
                 pictured = now
                 _show(board, stage, model, ema, batch, step)
     finally:
-        if team.leads:
-            _save(run, model, optimisers, ema, step, spent + time.monotonic() - started)
-            if window:
-                last = _mean(window) | {"step": step}
-            if log:
-                log.close()
+        # gathering shares needs every rank, and after an error some may be gone
+        if whole and (finished or not config.fsdp):
+            _save(run, model, optimisers, ema, step, spent + time.monotonic() - started, team)
+        if team.leads and window:
+            last = _mean(window) | {"step": step}
+        if log:
+            log.close()
+        if board:
+            board.close()
         batches.close()
         distributed.leave(team)
     return last
@@ -155,8 +180,9 @@ def _file(run: Path) -> Path:
     return run / "checkpoint.safetensors"
 
 
-def _generator(seed: int, rank: int, step: int, micro: int, device: str) -> torch.Generator:
-    mixed = hash((seed, rank, step, micro)) & 0x7FFFFFFFFFFFFFFF  # ints hash alike in every process
+def _generator(seed: int, number: int, device: str) -> torch.Generator:
+    """For batch `number` of all ranks: two ranks draw what one with accumulate=2 draws."""
+    mixed = hash((seed, number)) & 0x7FFFFFFFFFFFFFFF  # ints hash alike in every process
     return torch.Generator(device).manual_seed(mixed)
 
 
@@ -167,6 +193,7 @@ def _save(
     ema: EMA,
     step: int,
     spent: float,
+    team: distributed.Team,
 ) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.weights.items()}
@@ -175,7 +202,9 @@ def _save(
         packed, settings = checkpoint.pack_optimiser(optimiser, f"optimiser{index}")
         tensors |= packed
         groups.append(settings)
-    checkpoint.save(_file(run), tensors, {"step": step, "spent": spent, "groups": groups})
+    tensors = {key: distributed.gather(value) for key, value in tensors.items()}
+    if team.leads:
+        checkpoint.save(_file(run), tensors, {"step": step, "spent": spent, "groups": groups})
 
 
 def _resume(
@@ -184,7 +213,9 @@ def _resume(
     if not _file(run).exists():
         return 0, 0.0
     tensors, meta = checkpoint.load(_file(run))
-    model.load_state_dict(checkpoint.select(tensors, "model"))
+    shares = model.state_dict()
+    read = checkpoint.select(tensors, "model")
+    model.load_state_dict({k: distributed.place(v, shares.get(k)) for k, v in read.items()})
     ema.load(checkpoint.select(tensors, "ema"))
     for index, optimiser in enumerate(optimisers):
         checkpoint.unpack_optimiser(optimiser, tensors, meta["groups"][index], f"optimiser{index}")
@@ -225,10 +256,12 @@ def _show(
     if batch is None:
         return
     kept = {key: value.clone() for key, value in model.state_dict().items()}
-    model.load_state_dict(ema.weights)
-    picture = stage.picture(batch)
-    model.load_state_dict(kept)
-    if picture is not None:
+    try:
+        model.load_state_dict(ema.weights)
+        picture = stage.picture(batch)
+    finally:  # a Ctrl-C here must not leave averaged weights in the checkpoint
+        model.load_state_dict(kept)
+    if board and picture is not None:
         board.add_image("rollout", picture.cpu().numpy(), step, dataformats="HWC")
 
 

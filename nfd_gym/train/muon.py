@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nfd_gym.train.distributed import gather, place
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic that lifts singular values towards 1 fast
 
 
 class Muon(torch.optim.Optimizer):
-    """For 2D hidden matrices. The update's RMS is matched to AdamW's (0.2 * lr), so they share rates."""
+    """For 2D hidden matrices; the update's RMS is AdamW's (0.2 * lr), so both take one rate."""
 
     def __init__(
         self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, decay: float = 0.01
@@ -33,7 +35,7 @@ class Muon(torch.optim.Optimizer):
                 average = state["momentum"]
                 average.lerp_(parameter.grad, 1 - group["momentum"])
                 nesterov = parameter.grad.lerp(average, group["momentum"])
-                update = orthogonal(nesterov)
+                update = place(orthogonal(gather(nesterov)), parameter)
                 scale = 0.2 * max(parameter.shape) ** 0.5
                 parameter.mul_(1 - group["lr"] * group["decay"])
                 parameter.add_(update, alpha=-group["lr"] * scale)
@@ -43,7 +45,7 @@ def orthogonal(matrix: Tensor, iterations: int = 5) -> Tensor:
     """A matrix with the same singular vectors and all singular values near 1."""
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
+    x: Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         square = x @ x.T

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nfd_gym.train.distributed import gather, place
 from nfd_gym.train.muon import Muon
 
 
@@ -79,13 +80,13 @@ class EMA:
 
     def load(self, weights: dict[str, Tensor]) -> None:
         for key, average in self.weights.items():
-            average.copy_(weights[key])
+            average.copy_(place(weights[key], average))
 
 
 def gradient_norm(model: nn.Module, limit: float) -> float:
     """Clip to `limit` and return the norm before; not finite means the step must be skipped."""
     norm = nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], limit)
-    return float(norm)
+    return float(gather(norm))
 
 
 def is_finite(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """A run: one folder with the settings, the checkpoint and the logs of one training."""
 
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ BUDGET = {
     "save_minutes",
     "log_every",
     "sample_minutes",
+    "fsdp",
 }  # may change on a resume
 
 
@@ -48,12 +50,24 @@ class DenoiserRun:
 class DistillRun:
     model: DenoiserConfig = DenoiserConfig()  # the teacher's, but for its form
     loss: DistillLoss = DistillLoss()
-    loop: LoopConfig = LoopConfig(lr=2e-4, muon=False, warmup=20, ema=0.97, save_minutes=2.0)
+    loop: LoopConfig = LoopConfig(lr=2e-4, muon=False, warmup=20, ema=0.95, save_minutes=2.0)
     batch: int = 4
     window: int = 10
     tokenizer: str = ""
     teacher: str = ""  # its run
     start: str = ""  # a distilled run of the same form to start from
+
+
+def distill_presets() -> dict[str, DistillRun]:
+    """What the end of the path says reaches level 1 after about grid / (1 - ema) steps: a run of
+    minutes needs a coarse grid and a young average."""
+    usual = DistillRun()
+    return {
+        "tiny": usual,
+        "short": replace(
+            usual, loss=replace(usual.loss, grid=8), loop=replace(usual.loop, ema=0.9)
+        ),
+    }
 
 
 def tokenizer_presets() -> dict[str, TokenizerRun]:
@@ -71,14 +85,16 @@ def describe(run: Path, resolved: Any) -> None:
     path = run / "settings.json"
     fresh = settings.to_json(resolved)
     if path.exists():
-        old = json.loads(path.read_text("utf-8"))
+        old = settings.to_json(settings.from_json(type(resolved), _described(run)))
         changed = sorted(key for key in fresh if _comparable(fresh, key) != _comparable(old, key))
         if changed:
             raise ValueError(
                 f"{run} was started with other settings ({', '.join(changed)}); give another --out"
             )
     run.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(fresh, indent=1) + "\n", "utf-8")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # every rank writes the same
+    temporary.write_text(json.dumps(fresh, indent=1) + "\n", "utf-8")
+    os.replace(temporary, path)
 
 
 def load_tokenizer(run: Path) -> Tokenizer:
