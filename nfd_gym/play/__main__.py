@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nfd_gym.play import OTHER_WAYS
 from nfd_gym.play.bindings import Bindings, load_bindings
 from nfd_gym.play.controls import make_controls
 from nfd_gym.play.game import Game
@@ -29,10 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         _check(args)
         bindings = load_bindings(args.bindings) if args.bindings else Bindings()
         if not args.web and not args.headless and not has_display():
-            raise ValueError(
-                "there is no display here: use --web to play in a browser, or --headless "
-                "--frames 200 --out play.mp4 to make a film"
-            )
+            raise ValueError(f"there is no display here: {OTHER_WAYS}")
         return _film(args) if args.headless else _play(args, bindings)
     except (ValueError, FileNotFoundError) as error:
         print(f"play: {error}", file=sys.stderr)
@@ -110,7 +108,11 @@ def _play(args: argparse.Namespace, bindings: Bindings) -> int:
             loop.finish()
     else:
         height, width = game.view.frame.shape[:2]
-        window = window_class(loop, bindings, (width, height))
+        try:
+            window = window_class(loop, bindings, (width, height))
+        except ValueError:
+            game.close()
+            raise
         loop.start()
         try:
             window.run()

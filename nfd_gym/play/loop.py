@@ -71,12 +71,14 @@ class Loop(threading.Thread):
         self._stop_event.set()
 
     def finish(self) -> None:
-        """Stop, wait until the recording is on disk, and raise what went wrong in the loop."""
+        """Stop, wait until the recording is on disk, and report what went wrong in the loop."""
         self.stop()
         if self.is_alive():
             self.join(timeout=60.0)
         if self.error is not None:
-            raise self.error
+            raise RuntimeError(
+                f"the game stopped ({self.error}); what was recorded is complete"
+            ) from self.error
 
     def seen(self, shown: Shown, now: float) -> None:
         """A viewer has `shown` on its screen since `now` (time.perf_counter())."""

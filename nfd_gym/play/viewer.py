@@ -5,12 +5,14 @@ import time
 
 import pygame
 
+from nfd_gym.play import OTHER_WAYS
 from nfd_gym.play.bindings import COMMANDS, Bindings
 from nfd_gym.play.game import Shown
 from nfd_gym.play.gamepad import Gamepad
 from nfd_gym.play.loop import Loop
 from nfd_gym.play.paint import Painter
 
+UNSEEN = ("dummy", "offscreen", "evdev")
 POLL_S = 0.004  # how long an event may wait before it is read and time-stamped
 BUTTONS = {1: "mouse left", 2: "mouse middle", 3: "mouse right", 6: "mouse 4", 7: "mouse 5"}
 HELP_S = 8.0  # the help card leaves by itself
@@ -30,7 +32,15 @@ class Window:
         self.draw_ms = 0.0
         # The display alone: pygame.init() would open the sound card too, which servers lack.
         os.environ["SDL_VIDEO_X11_WMCLASS"] = "nfd_gym"  # else "__main__.py", as pygame guesses
-        pygame.display.init()
+        try:
+            pygame.display.init()
+        except pygame.error as error:
+            raise ValueError(f"no window can be opened ({error}): {OTHER_WAYS}") from None
+        # Without a usable display SDL falls back to a driver that nobody can see.
+        driver = pygame.display.get_driver()
+        if driver in UNSEEN and os.environ.get("SDL_VIDEODRIVER") != driver:
+            pygame.display.quit()
+            raise ValueError(f"the display cannot be opened: {OTHER_WAYS}")
         pygame.font.init()
         width, height = frame_size
         scale = _first_scale(width, height)
