@@ -20,7 +20,7 @@ from torch import Tensor
 from nfd_gym.noise import noise
 from nfd_gym.runtime.engine import Drawn, Engine, make_engine, prime
 from nfd_gym.runtime.fingerprint import fingerprint
-from nfd_gym.runtime.parallel import draw_jointly
+from nfd_gym.runtime.parallel import draw_jointly as jointly
 from nfd_gym.runtime.speculate import MOST_AHEAD, Speculator
 from nfd_gym.runtime.state import StateError, from_bytes, to_bytes
 from nfd_gym.world import WorldModel
@@ -64,8 +64,8 @@ class Session:
         self._started = np.zeros(lanes, bool)
         self._past: deque[Moment] = deque(maxlen=self.window)
         self._busy = threading.Lock()
-        self._speculator = Speculator(
-            speculate, lanes, self._draw, self._draw_jointly, self.cache.truncate
+        self.speculator = Speculator(
+            speculate, lanes, self._draw, self.draw_jointly, self.cache.truncate
         )
 
     # -- running
@@ -88,14 +88,14 @@ class Session:
             chosen = np.ones(self.lanes, bool) if mask is None else np.asarray(mask, bool)
             if chosen.shape != (self.lanes,) or not chosen.any():
                 raise ValueError(f"mask must name at least one of {self.lanes} lanes, got {mask}.")
-            self._speculator.discard()
+            self.speculator.discard()
             self._past.clear()  # the old pictures of these lanes are no past of the new ones
             if seeds is not None:
                 self.seeds[chosen] = np.broadcast_to(np.asarray(seeds, np.int64), self.lanes)[chosen]
             self.frame_index = np.where(chosen, 0, self.frame_index)
             self._prime(np.flatnonzero(chosen), *clip)
             self._started |= chosen
-            self._speculator.restart()
+            self.speculator.restart()
             return self.frame
 
     def step(self, actions: ArrayLike) -> Frames:
@@ -109,11 +109,11 @@ class Session:
             vectors = self._checked_actions(np.asarray(actions, np.float32))
             before = self.now
             started = time.perf_counter()
-            drawn = self._speculator.take(vectors)
+            drawn = self.speculator.take(vectors)
             self._past.append(Moment(before, self.frame_index))
             self._now, self.frame_index = drawn, self.frame_index + 1
             self.timings = {"step": 1e3 * (time.perf_counter() - started)}
-            self._speculator.look_ahead(vectors)
+            self.speculator.look_ahead(vectors)
             return drawn.frame
 
     @property
@@ -131,12 +131,12 @@ class Session:
 
     @property
     def speculation_mode(self) -> str:
-        return self._speculator.mode
+        return self.speculator.mode
 
     @property
     def speculation(self) -> dict[str, Any]:
         """Counts since the last reset: steps, hits, drawn, discarded, and K of the parallel mode."""
-        return self._speculator.counts()
+        return self.speculator.counts()
 
     # -- states
 
@@ -148,7 +148,7 @@ class Session:
                     f"cannot undo {count} frames; {len(self._past)} can be undone now (at most the "
                     f"window of {self.window}, and none before the last reset or load)."
                 )
-            self._speculator.discard()
+            self.speculator.discard()
             self.cache.truncate(count)
             for _ in range(count):
                 moment = self._past.pop()
@@ -158,7 +158,7 @@ class Session:
     def save(self) -> bytes:
         """Everything the future depends on, as bytes."""
         with self._alone():
-            self._speculator.discard()
+            self.speculator.discard()
             keys, values = self.cache.keys, self.cache.values
             order = [(self.cache.end - age) % self.cache.slots for age in range(self.window, 0, -1)]
             tensors = {field.name: getattr(self.now, field.name) for field in fields(Drawn)}
@@ -175,14 +175,14 @@ class Session:
         """Continue from bytes that `save` returned; the past before them cannot be undone."""
         with self._alone():
             tensors, _ = from_bytes(state, self._facts())
-            self._speculator.discard()
+            self.speculator.discard()
             self._restore(tensors)
             return self.frame
 
     def fork(self, count: int, lane: int = 0) -> "Session":
         """A session of `count` lanes that all continue one lane of this one, noise included."""
         with self._alone():
-            self._speculator.discard()
+            self.speculator.discard()
             other = Session(
                 self.world,
                 lanes=count,
@@ -201,7 +201,7 @@ class Session:
 
     def close(self) -> None:
         """Stop the background thread, if speculation started one."""
-        self._speculator.close()
+        self.speculator.close()
 
     # -- drawing
 
@@ -211,11 +211,12 @@ class Session:
         actions = torch.from_numpy(vectors).to(self.engine.device)
         return self.engine.step(self.cache, self.now, actions, made)
 
-    def _draw_jointly(self, vectors: NDArray[np.float32], count: int) -> list[Drawn]:
+    def draw_jointly(self, vectors: NDArray[np.float32], count: int) -> list[Drawn]:
+        """The next `count` frames at once, the action held; appended to the cache, not shown yet."""
         first = self.frame_index + 1 + self.window
         made = torch.stack([self._noise(range(self.lanes), first + k) for k in range(count)], dim=1)
         actions = torch.from_numpy(vectors).to(self.engine.device)
-        return draw_jointly(self.world, self.sigmas, self.cache, self.now, actions, made)
+        return jointly(self.world, self.sigmas, self.cache, self.now, actions, made)
 
     def _noise(self, lanes: Iterable[int], address: NDArray[np.int64]) -> Tensor:
         """(len(lanes), N, C): each lane's noise depends on its own seed and clock alone."""
@@ -251,7 +252,7 @@ class Session:
         self._past.clear()
         self._started[:] = True
         self._now = Drawn(**{name: part.to(self.engine.device) for name, part in tensors.items()})
-        self._speculator.restart()
+        self.speculator.restart()
 
     # -- checks
 

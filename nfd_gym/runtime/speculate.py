@@ -54,6 +54,7 @@ class Speculator:
         self._future: tuple[bytes, Future[Drawn]] | None = None
         self._ready: deque[Drawn] = deque()  # the rest of a joint draw
         self._ready_for = b""
+        self.fixed: int | None = None  # K of the parallel mode; None adapts it
         self.cost: dict[int, float] = {}  # seconds of drawing K frames at once
         self._idle = self._hit_rate = 0.0
         self._left = time.perf_counter()
@@ -135,7 +136,7 @@ class Speculator:
 
     def _several(self, actions: Vectors) -> Drawn:
         stay = self._predictor.stay()
-        self.at_once = frames_worth_drawing(stay, self.cost, MOST_AHEAD)
+        self.at_once = self.fixed or frames_worth_drawing(stay, self.cost, MOST_AHEAD)
         if self.at_once == 1:
             return self._timed(lambda: [self._draw(actions)], 1)[0]
         count = self.at_once

@@ -1,0 +1,78 @@
+"""`python -m nfd_gym bench env|speculate|presets|data|worlds`: a dispatcher and what they share."""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nfd_gym.eval import results
+
+# subcommand -> (module with add_arguments and main, one line of help)
+SUBJECTS = {
+    "env": ("nfd_gym.eval.bench_env", "frames per second of env.step: lanes, steps, engines"),
+    "speculate": ("nfd_gym.eval.bench_speculate", "hits, discards, latency and quality of guessing"),
+    "presets": ("nfd_gym.eval.bench_presets", "the paper's sizes with random weights, on this device"),
+    "data": ("nfd_gym.data.bench", "how fast recordings are read"),
+    "worlds": ("nfd_gym.worlds.bench", "how fast the real game runs"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True)
+    chosen = next((word for word in sys.argv[1:] if word in SUBJECTS), None)
+    for name, (module, text) in SUBJECTS.items():
+        subject = subjects.add_parser(name, help=text, description=text)
+        if chosen is None or name == chosen:
+            importlib.import_module(module).add_arguments(subject)
+
+
+def main(args: argparse.Namespace) -> int:
+    module, _ = SUBJECTS[args.subject]
+    return int(importlib.import_module(module).main(args))
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """The options of every benchmark for where its figures go."""
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument(
+        "--record", action="store_true", help=f"merge the figures into {results.RESULTS}"
+    )
+
+
+def report(
+    name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], args: argparse.Namespace
+) -> None:
+    """Print a Markdown table and the machine; write and record it where that was asked for."""
+    figures: dict[str, Any] = {"table": {"columns": list(columns), "rows": [list(r) for r in rows]}}
+    print(table(columns, rows))
+    print(f"\n{results.machine()}, commit {results.commit()}")
+    command = "python -m nfd_gym " + " ".join(sys.argv[1:])
+    if args.json:
+        draft = args.json.with_name(args.json.name + ".tmp")
+        described = {"figures": figures, "command": command, "machine": results.machine()}
+        draft.write_text(json.dumps(described, indent=1) + "\n", "utf-8")
+        os.replace(draft, args.json)
+    if args.record:
+        results.record(f"bench.{name}", figures, command)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(results.show(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def percentiles(milliseconds: ArrayLike) -> Mapping[str, float]:
+    """p50 and p99, and nothing where nothing was measured."""
+    values = np.asarray(milliseconds, np.float64)
+    if not values.size:
+        return {"p50": float("nan"), "p99": float("nan")}
+    return {"p50": float(np.percentile(values, 50)), "p99": float(np.percentile(values, 99))}
