@@ -45,11 +45,13 @@ class FakeWorld:
             frame[:, ::2] = 200
             frame[:8, :8] = self.tick % 200
         digs = [{"type": "dig", "node": "default:sand", "pos": [0, 0, 0]}]
-        around = {"kinds": "f" * 8, "distances": [7] * 8, "pointed": "", "reach": 9, "trunk": None}
+        around = {"kinds": "f" * 8, "distances": [7] * 8, "pointed": "", "reach": 9}
+        around["trunk"] = None
         info = {
             "position": (0.2 * self.tick, 9.0, 0.0), "yaw": self.yaw, "pitch": 5.0,
-            "tick": self.tick, "biome": "desert", "light": 15, "on_ground": True, "in_liquid": False,
-            "head_in_liquid": False, "hotbar": 0, "surroundings": around,
+            "tick": self.tick, "biome": "desert", "light": 15,
+            "on_ground": True, "in_liquid": False, "head_in_liquid": False,
+            "hotbar": 0, "surroundings": around,
             "stats": {"mine_block:default:sand": (self.tick + 1) // 100},
             "events": digs if self.tick % 100 == 99 else [],
         }  # fmt: skip
