@@ -3,6 +3,9 @@
 It starts as a linear patch code (PCA), which is already good and nearly free, and learns only what
 is not linear: a small residual net beside the encoder, one beside the decoder, and a refiner that
 sees across patch borders. All three are zero-initialised, so training begins at the PCA's quality.
+
+Without the nets (`hidden=0`) the code is a projection: encoding a decoded picture changes nothing, so
+a rollout that recycles its own frames loses nothing to the code however long it runs.
 """
 
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ class TokenizerConfig:
     width: int = 192
     patch: int = 16
     channels: int = 128
-    hidden: int = 192  # width of the nets on the token grid
+    hidden: int = 192  # width of the nets on the token grid; 0: no nets, only the linear code
     refine: int = 48  # width of the nets at a quarter of the picture's size
 
     def __post_init__(self) -> None:
@@ -52,8 +55,8 @@ class Tokenizer(nn.Module):
         c, patch = config.channels, config.patch
         self.patch_in = nn.Linear(3 * patch * patch, c)
         self.patch_out = nn.Linear(c, 3 * patch * patch)
-        self.encoder = EncoderNet(config)
-        self.decoder = DecoderNet(config)
+        self.encoder = EncoderNet(config) if config.hidden else None
+        self.decoder = DecoderNet(config) if config.hidden else None
         for parameter in (*self.patch_in.parameters(), *self.patch_out.parameters()):
             parameter.lr_scale = 0.1  # type: ignore[attr-defined]  # already good: only drifts
         self.register_buffer("mean", torch.zeros(c))
@@ -61,7 +64,9 @@ class Tokenizer(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """float (B,3,H,W) in [-1,1] -> latents (B,N,C)."""
-        raw: Tensor = self.patch_in(self._patches(pixels)) + self.encoder(pixels)
+        raw: Tensor = self.patch_in(self._patches(pixels))
+        if self.encoder is not None:
+            raw = raw + self.encoder(pixels)
         return (raw - self.mean) / self.std
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -72,8 +77,7 @@ class Tokenizer(nn.Module):
         """As `decode`, without the clamp that would stop gradients at black and white pixels."""
         raw = latents * self.std + self.mean
         base = self._picture(self.patch_out(raw))
-        picture: Tensor = base + self.decoder(latents, base)
-        return picture
+        return base if self.decoder is None else base + self.decoder(latents, base)
 
     def _patches(self, pixels: Tensor) -> Tensor:
         p = self.config.patch
