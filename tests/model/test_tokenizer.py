@@ -117,3 +117,21 @@ def test_a_patch_that_never_changes_gives_finite_latents() -> None:
 def test_impossible_sizes_are_refused_by_name(settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TokenizerConfig(**settings)
+
+
+def test_the_linear_code_is_a_projection() -> None:
+    """A rollout recycles its own frames: without nets, going round again must change nothing.
+
+    The first shipped tokenizer had nets and lost 4 dB in 41 rounds; see assets/LOG.md.
+    """
+    config = TokenizerConfig(height=32, width=48, channels=8, hidden=0)
+    tokenizer = Tokenizer(config)
+    pictures = torch.rand(64, 3, 32, 48, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
+    tokenizer.init_pca(pictures)
+    with torch.no_grad():
+        once = tokenizer.decode_unclamped(tokenizer.encode(pictures[:4]))
+        again = once
+        for _ in range(10):
+            again = tokenizer.decode_unclamped(tokenizer.encode(again))
+    assert (once - pictures[:4]).abs().max() > 0.1  # it does lose something, once
+    assert torch.allclose(again, once, atol=1e-4)
