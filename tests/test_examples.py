@@ -1,0 +1,44 @@
+"""Every example runs and its own assertions hold."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SHIPPED = ROOT / "assets/worlds/minecraft-tiny"
+
+
+def run(example: Path, world: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", [example.name, str(world)])
+    monkeypatch.setattr(sys, "path", list(sys.path))  # an example may add to it
+    runpy.run_path(str(example), run_name="__main__")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run_in_an_untrained_world(
+    example: Path, tiny_world_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(example, tiny_world_path, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run_in_the_shipped_world(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (SHIPPED / "world.json").exists():
+        pytest.skip("the shipped world is not in this checkout")
+    run(example, SHIPPED, tmp_path, monkeypatch)
+
+
+def test_examples_are_numbered_short_and_assert_something() -> None:
+    assert [int(path.name[:2]) for path in EXAMPLES] == list(range(1, len(EXAMPLES) + 1))
+    for path in EXAMPLES:
+        text = path.read_text("utf-8")
+        assert len(text.splitlines()) <= 60, path.name
+        assert "\nassert " in text, path.name
+        assert f"python examples/{path.name}" in text
