@@ -1,6 +1,7 @@
 """`python -m nfd_gym distill`: a trained denoiser becomes a world of one or two steps a frame."""
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from nfd_gym.data import Loader, open_source
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.train import loop, runs
 from nfd_gym.train.denoiser_step import Recycling
-from nfd_gym.train.distill_settings import RECIPES, DistillLoss
+from nfd_gym.train.distill_settings import RECIPES
 from nfd_gym.train.distill_step import DistillStage, tell
 from nfd_gym.train.distributed import Team
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", type=Path, metavar="RUN", help="default: the teacher's own")
     parser.add_argument("--minutes", type=float, default=0.0, help="wall clock over all resumes")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    settings.add_arguments(parser, {"tiny": runs.DistillRun()})
+    settings.add_arguments(parser, runs.distill_presets())
 
 
 def main(args: argparse.Namespace) -> int:
@@ -66,7 +67,8 @@ def main(args: argparse.Namespace) -> int:
     seen = open_source(args.val) if args.val else source
     # Far from the batches of training, which count up from 0.
     first = Loader(seen, window=config.window + 1, batch=2, seed=config.loop.seed).batch(10**9)
-    stage.watch_on(first)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one of them watches
+        stage.watch_on(first)
 
     def loader_at(index: int, team: Team) -> Loader:
         return Loader(
@@ -82,24 +84,36 @@ def main(args: argparse.Namespace) -> int:
 
 def resolve(args: argparse.Namespace, taught: Any) -> runs.DistillRun:
     """The settings of the run: the teacher's sizes, the recipe's pulls, then every --set."""
-    loss: dict[str, Any] = dict(PULLS) if args.recipe == "full" else {}
+    pulls: dict[str, Any] = dict(PULLS) if args.recipe == "full" else {}
     steps = tuple(int(part) for part in args.steps.split(","))
     # A student of the continuous recipes has to hold its boundary; "anchored" is the teacher's own
     # prediction at level 1, where sampling begins, so it starts from the teacher's weights.
     continuous = args.recipe in ("scm", "trigflow")
     form = "anchored" if continuous and taught.model.form == "x" else taught.model.form
-    config = runs.DistillRun(
+    presets = runs.distill_presets()
+    if args.preset not in presets:
+        raise ValueError(f"no preset {args.preset!r}; there are {', '.join(presets)}")
+    usual = presets[args.preset]
+    config = replace(
+        usual,
         model=replace(taught.model, form=form),
-        loss=DistillLoss(
-            recipe=args.recipe, steps=steps, channel_power=taught.loss.channel_power,
-            recycled_noise=taught.loss.recycled_noise, **loss,
+        loss=replace(
+            usual.loss,
+            recipe=args.recipe,
+            steps=steps,
+            regime=taught.loss.regime,
+            channel_power=taught.loss.channel_power,
+            energy=taught.loss.energy,
+            recycled_noise=taught.loss.recycled_noise,
+            recorded=taught.loss.recorded,
+            **pulls,
         ),
         batch=taught.batch,
         window=taught.window,
         tokenizer=str(args.tokenizer or taught.tokenizer),
         teacher=str(args.teacher),
         start=str(args.start or ""),
-    )  # fmt: skip
+    )
     config = settings.apply(config, args.assignments)
     if args.minutes:
         config = replace(config, loop=replace(config.loop, minutes=args.minutes))

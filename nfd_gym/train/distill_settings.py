@@ -19,7 +19,7 @@ class DistillLoss:
     regime: str = "forced"  # the teacher's
     context: str = "auto"  # "joint", "packed", or what suits recipe and teacher
     context_noise: float = 0.15  # packed, teacher trained packed: the context half's most noise
-    grid: int = 20  # dcm: intervals between noise and picture
+    grid: int = 16  # dcm: intervals between noise and picture
     shift: float = 3.0  # dcm: above 1 crowds the grid towards noise
     huber: float = 0.0  # dcm: scale of the pseudo-Huber loss; 0 is the squared error
     pure: float = 0.3  # share of frames at level 1, where every sampler begins
@@ -29,7 +29,8 @@ class DistillLoss:
     hold: int = 50  # scm, trigflow: steps of plain regression on the teacher first ...
     warmup: int = 150  # ... and steps over which the tangent grows to its full size
     channel_power: float = 1.0  # as in the teacher's loss: channels weigh by std^power
-    recycled_noise: float = 0.1  # as in the teacher's loss
+    energy: float = 0.5  # as in the teacher's loss: keeps texture in what a free run teaches
+    recycled_noise: float = 0.02  # as in the teacher's loss
     recorded: float = 0.4  # as in the teacher's loss
     own: float = 0.3  # share of batches that recycle the student's own free run
     rollout: float = 0.0  # share of batches that learn from a free run's own last steps (full: .3)

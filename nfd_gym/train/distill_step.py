@@ -22,7 +22,7 @@ from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.model import attention
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_uint8
-from nfd_gym.train.denoiser_step import Recycling, Window
+from nfd_gym.train.denoiser_step import Recycling, Window, band_energy
 from nfd_gym.train.distill_critics import Critics, Duel
 from nfd_gym.train.distill_rollout import cut, free_run, repeat_last
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
@@ -93,13 +93,16 @@ class DistillStage:
         else:
             main, prediction, logs = self._consistency(window, moment)
         logs["main"] = main.item()
+        if self.config.rollout:  # two kinds of batches whose losses differ a hundredfold: even them
+            main = main / main.detach().clamp_min(1e-8)
         total = self.critics.add(main, prediction, window, moment, logs)
         tell([f"WARNING: {text}" for text in self.alarm.hear(moment.step, logs)])
         return total, logs
 
     def _follow(self, moment: Moment) -> None:
         """Let the averaged student be the loop's running average itself, without a copy."""
-        if next(self.average.parameters()) is not moment.ema.get("student.tokens_in.weight"):
+        mine, wanted = self.average.tokens_in.weight, moment.ema["student.tokens_in.weight"]
+        if mine.data_ptr() != wanted.data_ptr():
             part = {k[8:]: v for k, v in moment.ema.items() if k.startswith("student.")}
             self.average.load_state_dict(part, assign=True)
             self.average.requires_grad_(False)
@@ -224,7 +227,9 @@ class DistillStage:
         prediction = repeat_last(self.student, run, window)
         error = consistency.frame_mean((prediction - window.clean) ** 2, self.channel_weight)
         first, last = error.detach().mean(0)[[0, -1]].tolist()
-        return error.mean(), prediction, window, {"own_first": first, "own_last": last}
+        faded = band_energy(prediction, window.clean)
+        logs = {"own_first": first, "own_last": last, "own_energy": faded.item()}
+        return error.mean() + self.config.energy * faded, prediction, window, logs
 
     @torch.no_grad()
     def picture(self, batch: Batch) -> Tensor:

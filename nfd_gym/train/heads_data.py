@@ -26,10 +26,10 @@ def tell(text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    before: int = 6  # frames before an event that are kept and tell what is being dug
-    after: int = 3
-    near: float = 0.10  # share of the other frames kept where the action is like one of an event
-    far: float = 0.02  # share kept of all the rest
+    before: int = 4  # frames before an event that are kept and tell what is being dug
+    after: int = 2
+    near: float = 0.05  # share of the other frames kept where the action is like one of an event
+    far: float = 0.01  # share kept of all the rest
 
 
 @dataclass(frozen=True)

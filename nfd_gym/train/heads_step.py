@@ -30,10 +30,10 @@ class HeadsRun:
     hidden: int = 64
     delay: int = 1  # frames from the log to the picture
     choice: Choice = Choice()
-    held_out: int = 8  # every n-th clip sets the beliefs instead of training
+    held_out: int = 12  # every n-th clip sets the beliefs instead of training
     clips: int = 0  # use only so many recordings; 0 is all
-    steps: int = 1500
-    batch: int = 256
+    steps: int = 600
+    batch: int = 128
     lr: float = 2e-3
     latent_noise: float = 0.3  # the dream's latents are less clean than real ones
     tolerance: int = 2  # frames between a found event and the true one that still match

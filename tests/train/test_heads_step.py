@@ -57,11 +57,11 @@ def test_choice_keeps_events_and_prefers_frames_with_the_same_key() -> None:
     actions = np.zeros((4000, 25), np.float32)
     actions[1000:2000, ATTACK] = 1
     chosen = choose(flags_at(4000, dig=[1500]), actions, Choice(), random)
-    assert set(range(1494, 1504)) <= set(chosen.tolist())
+    assert set(range(1496, 1503)) <= set(chosen.tolist())
     assert 0 not in chosen
     held = ((chosen >= 1000) & (chosen < 2000)).sum() / 1000
     rest = ((chosen < 1000) | (chosen >= 2000)).sum() / 3000
-    assert held == pytest.approx(0.11, abs=0.03) and rest == pytest.approx(0.02, abs=0.01)
+    assert held == pytest.approx(0.057, abs=0.03) and rest == pytest.approx(0.01, abs=0.006)
 
 
 def test_matching_is_one_to_one_and_within_the_tolerance() -> None:
@@ -127,7 +127,7 @@ def test_training_tells_digs_from_chops_and_stores_honest_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
-    source = DigRecordings(12)
+    source = DigRecordings(8)
     tokenizer = Tokenizer(PRESETS["micro"].tokenizer)
     pixels = torch.from_numpy(source.read(0).frames).movedim(-1, 1).float() / 127.5 - 1
     tokenizer.init_pca(pixels)
@@ -136,17 +136,17 @@ def test_training_tells_digs_from_chops_and_stores_honest_scores(
         denoiser=Denoiser(PRESETS["micro"].denoiser),
     )  # fmt: skip
     world.save(tmp_path / "world")
-    sources = {"data": source, "val": DigRecordings(3)}
+    sources = {"data": source, "val": DigRecordings(2)}
     monkeypatch.setattr(heads_step, "open_source", lambda path: sources[path.name])
     parser = argparse.ArgumentParser()
     heads_step.add_arguments(parser)
     words = ["--world", str(tmp_path / "world"), "--data", "data", "--val", "val"]
-    sets = ["--set", "steps=150", "--set", "batch=64", "--set", "held_out=4"]
+    sets = ["--set", "steps=90", "--set", "batch=48", "--set", "held_out=4"]
     assert heads_step.main(parser.parse_args(words + sets)) == 0
     loaded = WorldModel.load(tmp_path / "world")
     assert loaded.heads is not None
     scores = json.loads(json.dumps(loaded.provenance["heads"]))["val"]
-    assert scores["dig"]["logged"] == 27 and scores["dig"]["f1"] > 0.9
+    assert scores["dig"]["logged"] == 18 and scores["dig"]["f1"] > 0.9
     assert scores["chop"]["f1"] > 0.9
     assert '"f1"' in capsys.readouterr().out
 
