@@ -169,3 +169,13 @@ def texture_recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(3):
         writer.write(make_texture_clip(seed, f"clip-{seed}", frames=40))
     return folder
+
+
+@pytest.fixture(scope="session")
+def texture_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three short recordings of 48x32 textures, to train on."""
+    folder = tmp_path_factory.mktemp("textures")
+    writer = ClipWriter(folder, KeysAndMouse(camera=Camera(72.0)), fps=20.0, size=(32, 48))
+    for seed in range(3):
+        writer.write(make_texture_clip(seed, f"clip-{seed}", frames=24))
+    return folder
