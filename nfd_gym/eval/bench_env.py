@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from nfd_gym.actions import KeysAndMouse
 from nfd_gym.envs.nfd_env import NFDEnv
@@ -134,9 +135,11 @@ def start_options(world: WorldModel) -> dict[str, Any]:
 
 
 def random_world(preset: str, device: str) -> WorldModel:
-    """A world of that size which nobody trained."""
+    """A world of that size which nobody trained; always the same one, so it is converted once."""
     size = PRESETS[preset]
-    tokenizer, denoiser = Tokenizer(size.tokenizer).eval(), Denoiser(size.denoiser).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tokenizer, denoiser = Tokenizer(size.tokenizer).eval(), Denoiser(size.denoiser).eval()
     for part in (tokenizer, denoiser):
         part.to(device).requires_grad_(False)
     return WorldModel(
