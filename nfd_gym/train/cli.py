@@ -81,7 +81,8 @@ def _tokenizer(args: argparse.Namespace) -> int:
     runs.describe(args.out, config)
     torch.manual_seed(config.loop.seed)  # initial weights; all later draws have seeded generators
     model = Tokenizer(config.model)
-    first = Loader(source, window=1, batch=512, seed=config.loop.seed + 1).batch(0)
+    look = Loader(source, window=1, batch=config.pca_frames, seed=config.loop.seed + 1)
+    first = look.batch(0)
     model.init_pca(to_float(torch.from_numpy(first.frames[:, 0])))
     loop.train(
         TokenizerStage(model, config.loss, args.device),

@@ -33,6 +33,7 @@ class TokenizerRun:
     loop: LoopConfig = LoopConfig(lr=1.5e-3, muon=False, ema=0.99)
     batch: int = 4  # clips a step
     window: int = 4  # frames a clip
+    pca_frames: int = 512  # frames whose patches the code starts from
 
 
 @dataclass(frozen=True, kw_only=True)

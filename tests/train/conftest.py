@@ -27,8 +27,11 @@ def train(texture_store: Path, tmp_path: Path, tokenizer_run: Path) -> Train:
         words += ["--set", "batch=2", "--set", "window=3", "--set", "loop.warmup=1"]
         for key, value in settings.items():
             words += ["--set", f"{key.replace('__', '.')}={value}"]
-        if stage == "denoiser":
-            words += ["--tokenizer", str(tokenizer_run)]
+        words += (
+            ["--tokenizer", str(tokenizer_run)]
+            if stage == "denoiser"
+            else ["--set", "pca_frames=32"]
+        )
         run_train(*words)
         return tmp_path / out
 
@@ -42,5 +45,6 @@ def tokenizer_run(texture_store: Path, tmp_path_factory: pytest.TempPathFactory)
     run_train(
         "tokenizer", "--data", str(texture_store), "--out", str(out), "--preset", "micro",
         "--set", "loop.steps=2", "--set", "batch=2", "--set", "window=2",
+        "--set", "pca_frames=32",
     )  # fmt: skip
     return out
