@@ -8,7 +8,7 @@ where frames come as often as they do in play, and precision, recall and F1 are 
 
 import argparse
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from nfd_gym.world import WorldModel
 class HeadsRun:
     hidden: int = 64
     delay: int = 1  # frames from the log to the picture
-    choice: Choice = Choice()
+    choice: Choice = field(default_factory=Choice)
     held_out: int = 12  # every n-th clip sets the beliefs instead of training
     clips: int = 0  # use only so many recordings; 0 is all
     steps: int = 600
