@@ -186,6 +186,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_arguments(parser, lanes=4, horizon=400, world_seed=HELD_OUT_WORLD)
     add_scoring_arguments(parser)
     add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for scores and films")
     add("--env", dest="envs", nargs="+", default=["NFD-Minecraft-v0", "Luanti-v0"],
         help="(NFD-Minecraft-v0 Luanti-v0)")  # fmt: skip
     add("--policy", nargs="+", required=True, help=KINDS)
@@ -199,7 +200,6 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     add("--episodes", type=int, default=20, help="per policy and env (20)")
     add("--seed", type=int, default=1000, help="of the first episode (1000)")
     add("--deterministic", action="store_true", help="agents take their likeliest action")
-    add("--out", type=Path, required=True, help="folder for scores and films")
 
 
 def setup_for(args: argparse.Namespace, env: str) -> Setup:

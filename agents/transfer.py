@@ -237,6 +237,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_arguments(parser, lanes=4, horizon=400, world_seed=HELD_OUT_WORLD)
     add_scoring_arguments(parser)
     add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for scores, table and plot")
     add("--dream", default="NFD-Minecraft-v0", help="(NFD-Minecraft-v0)")
     add("--real", default="Luanti-v0", help="(Luanti-v0)")
     add("--policy", nargs="+", required=True, help=KINDS)
