@@ -49,7 +49,7 @@ class DreamSettings:
 
     def __post_init__(self) -> None:
         if self.max_drift is not None and not self.max_drift > 0:
-            raise ValueError(f"max_drift must be above 0 (1 is an ordinary frame), got {self.max_drift}.")
+            raise ValueError(f"max_drift must be above 0 (1 is ordinary), got {self.max_drift}.")
         if self.max_episode_steps is not None and self.max_episode_steps < 1:
             raise ValueError(f"max_episode_steps must be at least 1, got {self.max_episode_steps}.")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
@@ -79,7 +79,11 @@ class Dream:
     """B lanes: a Session, a task and a step counter each."""
 
     def __init__(
-        self, world: str | Path | WorldModel, lanes: int, how: DreamSettings, session: Session | None = None
+        self,
+        world: str | Path | WorldModel,
+        lanes: int,
+        how: DreamSettings,
+        session: Session | None = None,
     ) -> None:
         self.how = how
         self.world = open_world(world, how.device)
@@ -104,8 +108,8 @@ class Dream:
             self.meter = None
         if how.max_drift is not None and self.meter is None:
             raise ValueError(
-                f"max_drift needs start clips to tell what is ordinary, and world {self.world.name!r} "
-                "has too few; leave max_drift out."
+                "max_drift needs start clips to tell what is ordinary, and world "
+                f"{self.world.name!r} has too few; leave max_drift out."
             )
 
     @property
@@ -224,7 +228,7 @@ class Dream:
         return extra
 
     def fork(self, count: int) -> "Dream":
-        """`count` lanes that all continue lane 0 with the same noise; this one goes on untouched."""
+        """`count` lanes that all continue lane 0, noise included; this one goes on untouched."""
         other = Dream(self.world, count, self.how, self.session.fork(count))
         other._remember(self._memory()[:1] * count)
         other.elapsed = np.repeat(self.elapsed[:1], count)
@@ -247,7 +251,9 @@ class Dream:
             mask,
         )
 
-    def _info(self, lane: int, drift: NDArray[np.float64] | None, terms: dict[str, float]) -> dict[str, Any]:
+    def _info(
+        self, lane: int, drift: NDArray[np.float64] | None, terms: dict[str, float]
+    ) -> dict[str, Any]:
         info: dict[str, Any] = {"pitch": float(self.session.now.pitch[lane]), "reward_terms": terms}
         if drift is not None:
             info["drift"] = float(drift[lane])
@@ -273,7 +279,9 @@ class Dream:
         belief = heads(torch.stack([now.before, now.latents], dim=1), actions).sigmoid().cpu()
         return [dict(zip(heads.config.events, row, strict=True)) for row in belief.tolist()]
 
-    def _position(self, lane: int, vector: NDArray[np.float32] | None) -> tuple[float, float, float] | None:
+    def _position(
+        self, lane: int, vector: NDArray[np.float32] | None
+    ) -> tuple[float, float, float] | None:
         feet = self._feet[lane]
         if feet is None:
             return None
@@ -281,13 +289,14 @@ class Dream:
 
     def _task(self) -> Task:
         task = make_task(self.how.task)
-        task = task if isinstance(self.how.task, str) or task is not self.how.task else copy.deepcopy(task)
+        if task is self.how.task:  # an object given by the user: every lane counts for itself
+            task = copy.deepcopy(task)
         if self.how.task is not None and not task.needs_position:
             heads = self.world.heads
             if heads is None or task.name not in heads.config.events:
                 raise ValueError(
-                    f"task {task.name!r} needs reward heads and world {self.world.name!r} has none for "
-                    "it; train them with `python -m nfd_gym train heads`."
+                    f"task {task.name!r} needs reward heads and world {self.world.name!r} has none "
+                    "for it; train them with `python -m nfd_gym train heads`."
                 )
         return task
 

@@ -33,11 +33,11 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
     steps          denoising steps per frame; default what the world was distilled for
     speculate      off, ahead, parallel, auto (see runtime/speculate.py)
     start_index, num_starts   which start clips episodes begin from
-    max_drift      truncate when the picture is this many times odder than a real one (1 is ordinary)
-    timings        put milliseconds into info["timings"]; off, because timings are never reproducible
+    max_drift      truncate when the picture is this many times odder than an ordinary real one
+    timings        put milliseconds into info["timings"]; off, because they are never reproducible
     log            write every reset and action to this file, for `python -m nfd_gym replay`
 
-    `info`: pitch (view angle, degrees, + down), drift, reward_terms, speculation (counts, unless off).
+    `info`: pitch (view angle, degrees, + down), drift, reward_terms, speculation (counts).
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012
@@ -62,7 +62,9 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
         render_mode: str | None = None,
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode must be 'human', 'rgb_array' or None, got {render_mode!r}.")
+            raise ValueError(
+                f"render_mode must be 'human', 'rgb_array' or None, got {render_mode!r}."
+            )
         keep_memory_mapped()
         how = DreamSettings(
             action_space=action_space, task=task, size=size, device=device, engine=engine,
@@ -81,7 +83,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Frame, dict[str, Any]]:
-        """Begin from a start clip drawn by the seed, from clip `options["start"]`, or from own frames.
+        """Begin from a start clip drawn by the seed, from clip `options["start"]`, or own frames.
 
         Own frames: options {"frames": uint8 (T,H,W,3), "actions": T actions of this env's space,
         "pitch": T view angles (optional)}; actions[i] produced frames[i], any T >= 1.
@@ -161,7 +163,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
         return self._shown()
 
     def fork(self, count: int) -> "NFDVectorEnv":
-        """`count` lanes that continue from here in one batch, to try actions; this env is untouched."""
+        """`count` lanes that go on from here in one batch, to try actions; this env stays."""
         from nfd_gym.envs.vector_env import NFDVectorEnv
 
         self._check_begun("fork")

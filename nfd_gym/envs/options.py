@@ -61,7 +61,8 @@ def _vectors(
         return np.zeros((1, codec.width), np.float32)
     if len(actions) != count:
         raise ValueError(
-            f"options['actions'] holds {len(actions)} actions for {count} frames; give one per frame."
+            f"options['actions'] holds {len(actions)} actions for {count} frames; give one "
+            "per frame."
         )
     ready = isinstance(actions, np.ndarray) and actions.dtype.kind == "f"
     if ready and actions.shape == (count, codec.width) and space.shape != (codec.width,):

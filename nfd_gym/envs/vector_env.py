@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from gymnasium.error import ResetNeeded
@@ -24,8 +23,9 @@ Infos = dict[str, Any]
 class NFDVectorEnv(VectorEnv[Any, Any, Any]):
     """`gym.make_vec("NFD-Minecraft-v0", num_envs=B)`; keyword arguments as for `NFDEnv`, and:
 
-    autoreset_mode   SAME_STEP (default: step returns the new episode's first frame, the last one is in
-                     info["final_obs"]), NEXT_STEP, or DISABLED (reset(options={"reset_mask": ...}))
+    autoreset_mode   SAME_STEP (default: step returns the new episode's first frame, the last one
+                     is in info["final_obs"]), NEXT_STEP, or DISABLED (then reset with
+                     options={"reset_mask": ...})
     output           "numpy", or "torch": observations stay on the device as uint8 tensors
 
     Lane i with seed s + i is the single env with that seed, up to the rounding of batched products.
@@ -64,7 +64,9 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
             steps=steps, speculate=speculate, start_index=start_index, num_starts=num_starts,
             max_episode_steps=max_episode_steps, max_drift=max_drift, timings=timings,
         )  # fmt: skip
-        self._set_up(Dream(world, num_envs, how), AutoresetMode(autoreset_mode), output, render_mode)
+        self._set_up(
+            Dream(world, num_envs, how), AutoresetMode(autoreset_mode), output, render_mode
+        )
 
     @classmethod
     def from_dream(cls, dream: Dream, output: str = "numpy") -> "NFDVectorEnv":
@@ -117,7 +119,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
             lanes = np.flatnonzero(self._ended).tolist()
             raise ResetNeeded(
-                f"lanes {lanes} have ended; call reset(options={{'reset_mask': mask}}) for them first."
+                f"lanes {lanes} have ended; call reset(options={{'reset_mask': mask}}) first."
             )
         due = self._ended.copy()  # only NEXT_STEP leaves lanes due: their action is ignored
         outcome = self.dream.step(self._vectors(actions, due))
@@ -232,8 +234,8 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         good = isinstance(mask, np.ndarray) and mask.dtype == np.bool_
         if not good or mask.shape != (self.num_envs,) or not mask.any():
             raise ValueError(
-                f"options['reset_mask'] must be a numpy bool array ({self.num_envs},) with at least one "
-                f"True, got {mask!r}."
+                f"options['reset_mask'] must be a numpy bool array ({self.num_envs},) with at "
+                f"least one True, got {mask!r}."
             )
         return np.asarray(mask)
 

@@ -17,8 +17,8 @@ from nfd_gym.eval import results
 # subcommand -> (module with add_arguments and main, one line of help)
 SUBJECTS = {
     "env": ("nfd_gym.eval.bench_env", "frames per second of env.step: lanes, steps, engines"),
-    "speculate": ("nfd_gym.eval.bench_speculate", "hits, discards, latency and quality of guessing"),
-    "presets": ("nfd_gym.eval.bench_presets", "the paper's sizes with random weights, on this device"),
+    "speculate": ("nfd_gym.eval.bench_speculate", "hits, discards, latency, quality of guessing"),
+    "presets": ("nfd_gym.eval.bench_presets", "the paper's sizes, random weights, this device"),
     "data": ("nfd_gym.data.bench", "how fast recordings are read"),
     "worlds": ("nfd_gym.worlds.bench", "how fast the real game runs"),
 }

@@ -1,8 +1,8 @@
 """`python -m nfd_gym bench env`: frames per second end to end, through `env.step`.
 
-A cell plays `--frames` ticks of random actions after `--warm-up`, in one lane through NFDEnv, in more
-through NFDVectorEnv. `--long 10000` plays one long episode instead and reports time and memory as it
-goes. Worlds whose weights are random take as long as trained ones: `--preset tiny` needs no world.
+A cell plays `--frames` ticks of random actions after `--warm-up`, in one lane through NFDEnv, in
+more through NFDVectorEnv. `--long 10000` plays one long episode instead and reports time and
+memory as it goes. Random weights take as long as trained ones: `--preset tiny` needs no world.
 """
 
 import argparse
@@ -34,7 +34,7 @@ BLOCKS = 10  # rows of a long run
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--world", default="minecraft-tiny", help="folder or name")
-    parser.add_argument("--preset", choices=tuple(PRESETS), help="random weights of this size instead")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="or random weights of this size")
     parser.add_argument("--engines", nargs="+", choices=NAMES, default=["auto", "eager"])
     parser.add_argument("--lanes", nargs="+", type=int, default=[1, 2, 4, 8])
     parser.add_argument("--steps", nargs="+", type=int, default=[1, 2, 4])
@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     settle(args.threads)
-    world = random_world(args.preset, args.device) if args.preset else open_world(args.world, args.device)
+    if args.preset:
+        world = random_world(args.preset, args.device)
+    else:
+        world = open_world(args.world, args.device)
     if args.long:
         env = NFDEnv(world, engine=args.engines[0], steps=args.steps[0], device=args.device)
         report("long", LONG_COLUMNS, long_run(env, args.long), args)

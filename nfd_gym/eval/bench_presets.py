@@ -35,7 +35,8 @@ def main(args: argparse.Namespace) -> int:
     rows = []
     for preset in args.presets:
         world = random_world(preset, args.device)
-        size = sum(p.numel() for part in (world.tokenizer, world.denoiser) for p in part.parameters())
+        nets = (world.tokenizer, world.denoiser)
+        size = sum(weight.numel() for net in nets for weight in net.parameters())
         shape = world.denoiser.config
         for steps in args.steps:
             session = Session(world, engine=args.engine, steps=steps, device=args.device)
@@ -54,9 +55,8 @@ def main(args: argparse.Namespace) -> int:
                 if number:
                     took.append(1e3 * (time.perf_counter() - started))
             p50 = percentiles(took)["p50"]
-            rows.append(
-                (preset, size / 1e6, shape.tokens, shape.window, session.engine.name, steps, p50, 1e3 / p50)
-            )
+            sizes = (preset, size / 1e6, shape.tokens, shape.window)
+            rows.append((*sizes, session.engine.name, steps, p50, 1e3 / p50))
             print(".", end="", flush=True)
         del world, session
     print()

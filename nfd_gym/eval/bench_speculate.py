@@ -1,8 +1,8 @@
 """`python -m nfd_gym bench speculate`: what guessing costs and what it brings.
 
 The caller plays recorded actions (`--data`, else the world's own start clips over and over). Three
-tables: latency at a fixed tick rate, discards and speed of the parallel mode against K, and how much
-frames of the parallel mode differ from frames drawn one by one from the same states.
+tables: latency at a fixed tick rate, discards and speed of the parallel mode against K, and how
+much frames of the parallel mode differ from frames drawn one by one from the same states.
 """
 
 import argparse
@@ -25,7 +25,10 @@ from nfd_gym.world import WorldModel
 
 Vectors = NDArray[np.float32]
 
-PACED = ("mode", "ticks/s", "hit rate", "discarded/drawn", "hit p50", "hit p99", "miss p50", "miss p99", "all p50")
+PACED = (
+    "mode", "ticks/s", "hit rate", "discarded/drawn",
+    "hit p50", "hit p99", "miss p50", "miss p99", "all p50",
+)  # fmt: skip
 JOINT = ("K", "hit rate", "discarded/drawn", "frames/s", "speed-up", "ms p50", "ms p99")
 QUALITY = ("K", "frame", "PSNR to one by one, dB", "frames")
 
@@ -106,7 +109,7 @@ def paced(
 
 
 def flat_out(world: WorldModel, actions: Vectors, at_once: int) -> tuple[Any, ...]:
-    """A caller that never waits, with K fixed; the eager engine, which the parallel mode runs on."""
+    """A caller that never waits, with K fixed; eager, which the parallel mode runs on."""
     session = begin(world, "eager", "parallel")
     session.speculator.fixed = at_once
     took = []

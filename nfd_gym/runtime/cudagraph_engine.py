@@ -1,13 +1,13 @@
 """The fast engine on NVIDIA GPUs: the whole step captured once as a CUDA graph and replayed.
 
-NOT RUN YET: it was written without a GPU at hand. It follows PyTorch's documented capture recipe and
-captures the same `WindowStep` that the OpenVINO engine runs; `tests/runtime/test_cudagraph_engine.py`
-compares it with eager and is skipped where there is no GPU. Until someone has run that test, trust
-engine="eager" on a GPU.
+NOT RUN YET: it was written without a GPU at hand. It follows PyTorch's documented capture recipe
+and captures the same `WindowStep` that the OpenVINO engine runs; `tests/runtime/test_engines.py`
+compares it with eager where there is a GPU and skips it elsewhere. Until someone has run that
+test, trust engine="eager" on a GPU.
 
-A small model on a GPU is launch-bound: about 400 kernels of a few microseconds. A graph replays them
-with one launch. Its buffers have fixed addresses, so inputs are copied in and outputs copied out;
-the ring stays an ordinary FrameCache on the device, and nothing waits for the host.
+A small model on a GPU is launch-bound: hundreds of kernels of a few microseconds. A graph replays
+them with one launch. Its buffers have fixed addresses, so inputs are copied in and outputs copied
+out; the ring stays an ordinary FrameCache on the device, and nothing waits for the host.
 """
 
 from collections.abc import Sequence

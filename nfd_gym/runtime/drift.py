@@ -13,7 +13,7 @@ FEWEST = 16  # frames from which on a spread can be told
 
 @dataclass(frozen=True)
 class Drift:
-    """Statistics of real frames; calling it gives 1.0 for an ordinary real frame, more for odd ones."""
+    """Statistics of real frames; calling it gives 1.0 for an ordinary frame, more for odd ones."""
 
     mean: Tensor  # (2C,)
     spread: Tensor  # (2C,)

@@ -1,4 +1,4 @@
-"""How one frame is computed on this machine. The eager engine is the specification of all others."""
+"""How one frame is computed on this machine. The eager engine is what all others must match."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def draw(
     actions: Tensor,
     noise: Tensor,
 ) -> Drawn:
-    """One step of every engine: recycle the last picture, denoise, commit, decode, round to bytes."""
+    """One step of every engine: recycle the picture, denoise, commit, decode, round to bytes."""
     how = world.settings
     recycled, pitch = world.recycle(to_float(now.frame), now.pitch, actions)
     clean = sample_frame(

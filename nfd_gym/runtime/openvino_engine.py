@@ -100,7 +100,7 @@ def _convert(world: WorldModel, lanes: int, sigmas: Sequence[float], folder: Pat
 
     zeros = step_inputs(world, lanes, CPU)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing bakes shapes in and says so: that is the intention
+        warnings.simplefilter("ignore")  # tracing bakes shapes in and says so: it is meant to
         traced = torch.jit.trace(WindowStep(world, sigmas).eval(), zeros, check_trace=False)
         shapes = [openvino.PartialShape(list(value.shape)) for value in zeros]
         graph = openvino.convert_model(traced, input=shapes)

@@ -23,8 +23,8 @@ def draw_jointly(
 ) -> list[Drawn]:
     """K frames under `actions` (B,A), denoised together from noise (B,K,N,C) at equal levels.
 
-    Frame k sees the noisy frames before it, and the last real picture turned k times where the model
-    recycles; nothing better exists yet. So it is not what K single steps would give.
+    Frame k sees the noisy frames before it, and the last real picture turned k times where the
+    model recycles; nothing better exists yet. So it is not what K single steps would give.
     Side effect: appends K frames to the cache.
     """
     count = noise.shape[1]

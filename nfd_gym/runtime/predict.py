@@ -52,7 +52,7 @@ class Predictor:
         return [(np.frombuffer(w, dtype=np.float32), n / total) for w, n in best[:count]]
 
     def stay(self) -> float:
-        """Estimated probability that the next action repeats the last, over all that is remembered."""
+        """Estimated probability that the next action repeats the last, over all remembered."""
         repeats = sum(context[0] == word for context, word in self._past)
         return (repeats + PRIOR * 0.5) / (len(self._past) + PRIOR)
 

@@ -86,7 +86,7 @@ def sha(frame: NDArray[np.uint8]) -> str:
 def replay(
     lines: list[dict[str, Any]], session: Session, starts: Starts
 ) -> Iterator[tuple[int, NDArray[np.uint8], bool]]:
-    """(line number, frame, whether its hash is the recorded one) for every line after the header."""
+    """(line number, frame, whether its hash is the recorded one) for every line but the header."""
     for number, line in enumerate(lines, start=2):
         try:
             frame = _do(line, session, starts)
@@ -148,8 +148,8 @@ def _check_world(header: Mapping[str, Any], world: WorldModel) -> None:
     found = fingerprint(world)
     if header["fingerprint"] != found:
         raise LogError(
-            f"the log was drawn by world {header['fingerprint']}, and {world.name!r} is {found}; give "
-            "the right one with --world."
+            f"the log was drawn by world {header['fingerprint']}, and {world.name!r} is {found}; "
+            "give the right one with --world."
         )
 
 

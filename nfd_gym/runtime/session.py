@@ -1,7 +1,7 @@
 """Session: B running worlds. All rollout state lives here and nowhere else.
 
-A frame goes one way: `step` -> speculation (a hit returns here) -> the engine -> the cache. The uint8
-picture is what the next step recycles, so equal pictures and caches mean equal futures.
+A frame goes one way: `step` -> speculation (a hit returns here) -> the engine -> the cache. The
+uint8 picture is what the next step recycles, so equal pictures and caches mean equal futures.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from nfd_gym.runtime.engine import Drawn, Engine, make_engine, prime
 from nfd_gym.runtime.fingerprint import fingerprint
 from nfd_gym.runtime.parallel import draw_jointly as jointly
 from nfd_gym.runtime.speculate import MOST_AHEAD, Speculator
-from nfd_gym.runtime.state import StateError, from_bytes, to_bytes
+from nfd_gym.runtime.state import from_bytes, to_bytes
 from nfd_gym.world import WorldModel
 
 Frames = NDArray[np.uint8]
@@ -78,10 +78,10 @@ class Session:
         seeds: ArrayLike | None = None,
         mask: NDArray[np.bool_] | None = None,
     ) -> Frames:
-        """Start lanes from clips: frames uint8 (B,T,H,W,3), actions (B,T,A), pitch (B,T), seeds (B,).
+        """Start lanes from frames uint8 (B,T,H,W,3), actions (B,T,A), pitch (B,T), seeds (B,).
 
-        Only the tail of a clip is used. `mask` (B,) restarts those lanes alone; what the arrays hold
-        for the others is ignored. Returns the last frames (B,H,W,3).
+        Only the tail of a clip is used. `mask` (B,) restarts those lanes alone; what the arrays
+        hold for the others is ignored. Returns the last frames (B,H,W,3).
         """
         with self._alone():
             clip = self._checked(np.asarray(frames), np.asarray(actions), pitch)
@@ -91,7 +91,8 @@ class Session:
             self.speculator.discard()
             self._past.clear()  # the old pictures of these lanes are no past of the new ones
             if seeds is not None:
-                self.seeds[chosen] = np.broadcast_to(np.asarray(seeds, np.int64), self.lanes)[chosen]
+                given = np.broadcast_to(np.asarray(seeds, np.int64), self.lanes)
+                self.seeds[chosen] = given[chosen]
             self.frame_index = np.where(chosen, 0, self.frame_index)
             self._prime(np.flatnonzero(chosen), *clip)
             self._started |= chosen
@@ -135,7 +136,7 @@ class Session:
 
     @property
     def speculation(self) -> dict[str, Any]:
-        """Counts since the last reset: steps, hits, drawn, discarded, and K of the parallel mode."""
+        """Counts since the last reset: steps, hits, drawn, discarded; K of the parallel mode."""
         return self.speculator.counts()
 
     # -- states
@@ -212,7 +213,7 @@ class Session:
         return self.engine.step(self.cache, self.now, actions, made)
 
     def draw_jointly(self, vectors: NDArray[np.float32], count: int) -> list[Drawn]:
-        """The next `count` frames at once, the action held; appended to the cache, not shown yet."""
+        """The next `count` frames at once, the action held; in the cache, but not on show."""
         first = self.frame_index + 1 + self.window
         made = torch.stack([self._noise(range(self.lanes), first + k) for k in range(count)], dim=1)
         actions = torch.from_numpy(vectors).to(self.engine.device)
@@ -225,7 +226,7 @@ class Session:
         return torch.from_numpy(np.stack(draws)).to(self.engine.device)
 
     def _prime(self, lanes: NDArray[np.int64], frames: Frames, actions: Any, pitch: Any) -> None:
-        """Put the tail of a clip into `lanes` of the cache; other lanes stay bit for bit as they are."""
+        """Put the tail of a clip into `lanes` of the cache; other lanes stay bit for bit."""
         tail = min(frames.shape[1], self.window + 1)
         device = self.engine.device
         # Frame 0 of a lane's clock is the clip's last; the ones before it count down from there.
@@ -260,7 +261,7 @@ class Session:
     def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
             raise RuntimeError(
-                "this session is in use by another thread; give every thread its own env or session."
+                "this session is in use by another thread; give every thread its own env."
             )
         try:
             yield

@@ -1,4 +1,4 @@
-"""A running world as bytes: a safetensors file with a JSON header, read without executing anything."""
+"""A running world as bytes: safetensors with a JSON header, read without executing anything."""
 
 import json
 import struct
@@ -24,15 +24,17 @@ def to_bytes(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
     return save(plain, metadata={"state": json.dumps(header)})
 
 
-def from_bytes(state: bytes, expected: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def from_bytes(
+    state: bytes, expected: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Unpack; every fact named in `expected` must have that value."""
     try:
         facts = _facts(state)
         tensors = load(state)
     except (SafetensorError, struct.error, ValueError, KeyError, TypeError) as error:
         raise StateError(
-            f"these {len(state)} bytes are no saved state of nfd_gym ({error}); give load_state what "
-            "save_state returned."
+            f"these {len(state)} bytes are no saved state of nfd_gym ({error}); give load_state "
+            "what save_state returned."
         ) from error
     if facts.get("kind") != KIND or not isinstance(facts.get("format"), int):
         raise StateError("these bytes are a safetensors file, but no saved state of nfd_gym.")
@@ -44,8 +46,8 @@ def from_bytes(state: bytes, expected: Mapping[str, Any]) -> tuple[dict[str, Ten
     for name, value in expected.items():
         if facts.get(name) != value:
             raise StateError(
-                f"the state was saved with {name} {facts.get(name)!r} and this session has {value!r}; "
-                f"load it into a session with the same {name}."
+                f"the state was saved with {name} {facts.get(name)!r} and this session has "
+                f"{value!r}; load it into a session with the same {name}."
             )
     return tensors, facts
 

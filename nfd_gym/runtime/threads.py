@@ -13,7 +13,7 @@ def settle(threads: int | None = None) -> None:
     """Make waiting threads sleep and freed memory stay mapped; `threads` also caps torch's pool.
 
     Spinning OpenMP threads turn a 15 ms step into 245 ms when another process shares the cores.
-    OpenMP reads its policy when it is loaded, so the first half works only before torch is imported.
+    OpenMP reads its policy when it is loaded: that half works only before torch is imported.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,7 +25,7 @@ def settle(threads: int | None = None) -> None:
 
 
 def keep_memory_mapped() -> bool:
-    """Stop glibc from returning every large tensor to the kernel; False where malloc is not glibc's.
+    """Stop glibc from returning large tensors to the kernel; False where malloc is not glibc's.
 
     By default a tensor over 128 KiB is a fresh mmap whose pages fault one by one: elementwise work
     on the CPU becomes about five times slower.

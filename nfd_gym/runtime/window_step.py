@@ -1,4 +1,4 @@
-"""One step as a function of tensors alone, for compilers: with full windows no shape ever changes."""
+"""One step as a function of tensors alone, for compilers: full windows never change shape."""
 
 from collections.abc import Sequence
 
@@ -28,16 +28,16 @@ class Window:
         self.new = (keys, values)
 
     def truncate(self, frames: int) -> None:
-        raise NotImplementedError("a window is the past of one step only; truncate the ring instead")
+        raise NotImplementedError("a window is the past of one step; truncate the ring instead")
 
 
 class WindowStep(nn.Module):
-    """(frame, pitch, latents, actions, noise, keys, values) -> the fields of Drawn, new keys, values."""
+    """(frame, pitch, latents, actions, noise, keys, values) -> Drawn's fields, keys, values."""
 
     def __init__(self, world: WorldModel, sigmas: Sequence[float]) -> None:
         super().__init__()
         self.world, self.sigmas = world, tuple(sigmas)
-        self.tokenizer, self.denoiser = world.tokenizer, world.denoiser  # compilers look for weights
+        self.tokenizer, self.denoiser = world.tokenizer, world.denoiser  # compilers want them
 
     def forward(
         self,

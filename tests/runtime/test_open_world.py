@@ -24,9 +24,7 @@ def test_a_changed_world_is_loaded_again(tiny_world: WorldModel, tmp_path: Path)
     assert first.name == "tiny-test"
 
 
-def test_shipped_worlds_have_names(
-    tiny_world_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shipped_worlds_have_names(tiny_world_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_homes", lambda: [tiny_world_path.parent])
     assert open_world(tiny_world_path.name) is open_world(tiny_world_path)
     with pytest.raises(WorldError, match=f"did you mean '{tiny_world_path.name}'"):

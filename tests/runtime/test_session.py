@@ -97,7 +97,7 @@ def test_priming_with_drawn_frames_leaves_the_keys_of_drawing_them(
 
 
 def test_lanes_do_not_see_each_other(tiny_world: WorldModel, start: Start) -> None:
-    """Lane i of a batch is the single session with its seed, up to the rounding of batched products."""
+    """Lane i of a batch is the single session with its seed, up to batched products' rounding."""
     actions = some_actions(tiny_world, 6)
     batch = Session(tiny_world, lanes=3, engine="eager")
     begin(batch, start, seed=20)
@@ -151,9 +151,7 @@ def test_undo_beyond_the_window_is_refused(tiny_world: WorldModel, start: Start)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_saved_and_loaded_changes_nothing(
-    tiny_world: WorldModel, start: Start, steps: int
-) -> None:
+def test_saved_and_loaded_changes_nothing(tiny_world: WorldModel, start: Start, steps: int) -> None:
     actions = some_actions(tiny_world, 9)
     session = Session(tiny_world, lanes=2, engine="eager", steps=steps)
     begin(session, start)

@@ -25,7 +25,7 @@ def begin(session: Session, start: Start) -> None:
 
 
 def patterns(width: int, count: int, seed: int) -> Vectors:
-    """Actions a guesser hates and loves in turn: held, alternating, periodic, random, nearly equal."""
+    """What a guesser loves and hates in turn: held, alternating, periodic, random, nearly equal."""
     rng = np.random.default_rng(seed)
     pool = rng.integers(0, 2, (6, width)).astype(np.float32)
     pool[:, -2:] = rng.uniform(-0.3, 0.3, (6, 2))
