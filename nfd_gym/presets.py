@@ -32,7 +32,7 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     # what ships: trained on two CPU cores, played on two CPU cores
-    "tiny": Preset(tokenizer=TokenizerConfig(), denoiser=DenoiserConfig()),
+    "tiny": Preset(tokenizer=TokenizerConfig(hidden=0), denoiser=DenoiserConfig()),
     # for one GPU and an afternoon
     "small": Preset(
         tokenizer=TokenizerConfig(hidden=384, refine=96),

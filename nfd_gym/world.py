@@ -8,9 +8,10 @@ README.md               the card
 
 import hashlib
 import json
-import os
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from nfd_gym import settings
 from nfd_gym.actions import ActionCodec, codec_from_json
 from nfd_gym.data import DataError, Source, open_source
+from nfd_gym.data.files import PART, commit, write_text
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.heads import HeadsConfig, RewardHeads
 from nfd_gym.model.recycle import recycle
@@ -40,19 +42,18 @@ class WorldSettings:
 
     fps: float = 20.0
     sigmas: tuple[float, ...] = (1.0,)  # noise levels of the denoising steps
-    context: str = (
-        "noisy"  # whose keys and values the cache keeps: "noisy" last step's, "exact" own pass
-    )
+    context: str = "noisy"  # keys and values in the cache: "noisy" last step's, "exact" own pass
     clean_sigma: float = 0.0  # level that the own pass is labelled with
-    latent_limit: float = 5.0  # generated latents are clamped to this many standard deviations
+    latent_limit: float = 8.0  # generated latents are clamped to this many standard deviations
+    temperature: float = 1.0  # scale of the noise that sampling starts from; 0: the mean picture
 
     def __post_init__(self) -> None:
-        if (
-            not self.sigmas
-            or self.sigmas[0] != 1.0
-            or list(self.sigmas) != sorted(self.sigmas, reverse=True)
-        ):
-            raise ValueError(f"sigmas must fall from 1.0, got {self.sigmas}")
+        falling = all(after < now for now, after in pairwise(self.sigmas))
+        if not self.sigmas or self.sigmas[0] != 1.0 or not falling or self.sigmas[-1] <= 0:
+            raise ValueError(f"sigmas must fall from 1.0 and stay above 0, got {self.sigmas}")
+        for name in ("fps", "latent_limit"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.context not in ("noisy", "exact"):
             raise ValueError(f"context must be 'noisy' or 'exact', got {self.context!r}")
 
@@ -65,12 +66,30 @@ class WorldModel:
     denoiser: Denoiser
     heads: RewardHeads | None = None
     settings: WorldSettings = WorldSettings()
-    splits: Mapping[str, list[str]] = field(
-        default_factory=dict
-    )  # "train"/"test" -> names of start clips
+    splits: Mapping[str, list[str]] = field(default_factory=dict)  # "train"/"test" -> start clips
     provenance: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None  # the folder it was loaded from
     fingerprint: str = ""  # changes with any weight or setting; saved states and caches carry it
+
+    def __post_init__(self) -> None:
+        """The parts must fit each other: better here than in the middle of a rollout."""
+        sizes, picture = self.denoiser.config, self.tokenizer.config
+        pairs = (
+            ("token grid", (sizes.tokens_h, sizes.tokens_w), picture.grid),
+            ("number of channels", sizes.channels, picture.channels),
+            ("action width", sizes.action_width, self.codec.width),
+        )
+        for what, needed, given in pairs:
+            if needed != given:
+                raise WorldError(
+                    f"world {self.name!r}: the denoiser's {what} is {needed} but its tokenizer and "
+                    f"action codec give {given}; bundle runs that were trained together"
+                )
+        if sizes.recycle == "warp" and self.codec.camera is None:
+            raise WorldError(
+                f"world {self.name!r} warps the last frame but its action codec has no camera; "
+                "train with --set model.recycle=plain"
+            )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -97,11 +116,16 @@ class WorldModel:
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Write the folder; world.json comes last, so a killed save is no world. Without starts."""
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        sums = {
-            name: _write_weights(folder / f"{name}.safetensors", part, dtype)
-            for name, part in self._parts()
-        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            sums = {
+                name: _write_weights(folder / f"{name}.safetensors", part, dtype)
+                for name, part in self._parts()
+            }
+        except (OSError, SafetensorError) as error:
+            raise WorldError(
+                f"{folder} cannot be written ({error}); free space or choose another folder"
+            ) from error
         described = {
             "format": FORMAT,
             "name": self.name,
@@ -114,7 +138,7 @@ class WorldModel:
             "provenance": dict(self.provenance),
             "sha256": sums,
         }
-        _write_text(folder / "world.json", json.dumps(described, indent=1) + "\n")
+        write_text(folder / "world.json", json.dumps(described, indent=1) + "\n")
 
     def _parts(self) -> list[tuple[str, nn.Module]]:
         parts: list[tuple[str, nn.Module]] = [
@@ -135,12 +159,9 @@ class WorldModel:
             denoiser = Denoiser(
                 settings.from_json(DenoiserConfig, described["denoiser"], "denoiser")
             )
-            heads = described["heads"]
-            heads = (
-                None
-                if heads is None
-                else RewardHeads(settings.from_json(HeadsConfig, heads, "heads"))
-            )
+            heads = None
+            if described["heads"] is not None:
+                heads = RewardHeads(settings.from_json(HeadsConfig, described["heads"], "heads"))
             model = cls(
                 name=str(described["name"]),
                 codec=codec_from_json(described["codec"]),
@@ -149,7 +170,7 @@ class WorldModel:
                 heads=heads,
                 settings=settings.from_json(WorldSettings, described["settings"], "settings"),
                 splits={key: list(names) for key, names in described["splits"].items()},
-                provenance=described["provenance"],
+                provenance=dict(described["provenance"]),
                 path=folder,
                 fingerprint=_fingerprint(described),
             )
@@ -157,7 +178,9 @@ class WorldModel:
             for name, part in model._parts():
                 _read_weights(folder / f"{name}.safetensors", part, sums[name])
                 part.to(device).eval().requires_grad_(False)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (
+            KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError,
+        ) as error:  # fmt: skip
             if isinstance(error, WorldError | DataError):
                 raise
             what = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
@@ -180,13 +203,17 @@ def _read_json(folder: Path) -> dict[str, Any]:
         raise WorldError(
             f"{file} is not JSON ({error}); restore the world from its source"
         ) from error
-    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
-        raise WorldError(f"{file} is no world description (it has no format number)")
-    if described["format"] > FORMAT:
+    form = described.get("format") if isinstance(described, dict) else None
+    if type(form) is not int or form < 1:
         raise WorldError(
-            f"{file} has format {described['format']}, this nfd_gym reads up to {FORMAT}; "
+            f"{file} is no world description (it has no format number); give the folder of a world"
+        )
+    if form > FORMAT:
+        raise WorldError(
+            f"{file} has format {form}, this nfd_gym reads up to {FORMAT}; "
             "upgrade with `pip install -U nfd_gym`"
         )
+    assert isinstance(described, dict)
     return described
 
 
@@ -203,9 +230,15 @@ def _write_weights(file: Path, part: nn.Module, dtype: torch.dtype) -> str:
         key: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for key, value in part.state_dict().items()
     }
-    temporary = file.with_name(file.name + ".tmp")
+    bad = [key for key, value in weights.items() if not value.isfinite().all()]
+    if bad:
+        raise WorldError(
+            f"{file}: weight {bad[0]} is not finite as {dtype}; train with a lower --set loop.lr "
+            "or save with dtype=torch.float32"
+        )
+    temporary = file.with_name(f".{file.name}{PART}")
     save_file(weights, temporary)
-    os.replace(temporary, file)
+    commit(temporary, file)
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
@@ -223,10 +256,7 @@ def _read_weights(file: Path, part: nn.Module, expected: str) -> None:
         }
         part.load_state_dict(weights, strict=True)
     except (SafetensorError, RuntimeError) as error:
-        raise WorldError(f"{file} does not fit world.json: {error}") from error
-
-
-def _write_text(file: Path, text: str) -> None:
-    temporary = file.with_name(file.name + ".tmp")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, file)
+        first = " ".join(str(error).split())[:200]
+        raise WorldError(
+            f"{file} does not fit world.json ({first}); restore the world from its source"
+        ) from error

@@ -30,8 +30,8 @@ Score = Callable[[Frames, Frames], npt.NDArray[np.float32]]
 
 
 def dream_all(dream: Dream, excerpt: Excerpt, lanes: int) -> Frames:
-    """Free rollouts of every stretch of the excerpt, `lanes` at a time (a Session has fixed lanes, so
-    the last batch is filled up with repeats that are thrown away)."""
+    """Free rollouts of every stretch of the excerpt, `lanes` at a time (a Session has fixed lanes,
+    so the last batch is filled up with repeats that are thrown away)."""
     out = []
     for index, batch in enumerate(excerpt.batches(lanes)):
         missing = lanes - len(batch.frames)
@@ -97,13 +97,17 @@ def one_step(world: WorldModel, excerpt: Excerpt, lanes: int = 8) -> dict[str, A
 def predict_each(world: WorldModel, excerpt: Excerpt, lanes: int) -> Frames:
     """One-step-ahead pictures (B * horizon, 1, H, W, 3), real context for each.
 
-    A one-step world that keeps the keys of its noisy evaluations predicts a whole stretch in one pass,
-    with the numbers a Session would give; any other is primed anew for every frame.
+    A one-step world that keeps the keys of its noisy evaluations predicts a whole stretch in one
+    pass, with the numbers a Session would give; any other is primed anew for every frame.
     """
     how = world.settings
     if how.sigmas == (1.0,) and how.context == "noisy":
-        return np.concatenate([_one_pass(world, part, i) for i, part in enumerate(excerpt.batches(2))])
-    return dream_all(open_dream(world, lanes), excerpt.each(world.denoiser.config.window + 1), lanes)
+        return np.concatenate(
+            [_one_pass(world, part, i) for i, part in enumerate(excerpt.batches(2))]
+        )
+    return dream_all(
+        open_dream(world, lanes), excerpt.each(world.denoiser.config.window + 1), lanes
+    )
 
 
 @torch.no_grad()
@@ -120,7 +124,7 @@ def _one_pass(world: WorldModel, excerpt: Excerpt, seed: int) -> Frames:
     if recycled is not None:
         recycled = recycled.unflatten(0, (lanes, count))
     shape = (lanes, count, world.denoiser.config.tokens, world.denoiser.config.channels)
-    draw = torch.from_numpy(noise(seed, 0, 0, 0, shape))
+    draw = world.settings.temperature * torch.from_numpy(noise(seed, 0, 0, 0, shape))
     limit = world.settings.latent_limit
     latents = world.denoiser(draw, torch.ones(lanes, count), actions, recycled).clamp(-limit, limit)
     latents = latents[:, excerpt.context - 1 :]
@@ -137,7 +141,8 @@ def against_horizon(pictures: dict[str, Frames], real: Frames) -> dict[str, Any]
 
 
 def at(curve: list[float], frame: int) -> float | None:
-    """The value at 1-based frame index, averaged over the last tenth before it: one frame is noisy."""
+    """The value at 1-based frame index, averaged over the last tenth before it: one frame is
+    noisy."""
     if frame > len(curve):
         return None
     return float(np.mean(curve[frame - max(1, frame // 10) : frame]))

@@ -223,7 +223,8 @@ class Session:
         """(len(lanes), N, C): each lane's noise depends on its own seed and clock alone."""
         shape = (self.world.denoiser.config.tokens, self.world.denoiser.config.channels)
         draws = [noise(int(self.seeds[i]), 0, int(address[i]), 0, shape) for i in lanes]
-        return torch.from_numpy(np.stack(draws)).to(self.engine.device)
+        scale = np.float32(self.world.settings.temperature)
+        return torch.from_numpy(scale * np.stack(draws)).to(self.engine.device)
 
     def _prime(self, lanes: NDArray[np.int64], frames: Frames, actions: Any, pitch: Any) -> None:
         """Put the tail of a clip into `lanes` of the cache; other lanes stay bit for bit."""
@@ -234,8 +235,10 @@ class Session:
         made = torch.stack([self._noise(lanes, address) for address in ages], dim=1)
         beside = self.world.denoiser.make_cache(len(lanes))
         given = (frames[lanes, -tail:], actions[lanes, -tail:], pitch[lanes, -tail:])
-        tensors = [torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in given]
-        drawn = prime(self.world, self.sigmas, beside, *tensors, made)
+        clip, turns, angles = (
+            torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in given
+        )
+        drawn = prime(self.world, self.sigmas, beside, clip, turns, angles, made)
         for i, lane in enumerate(lanes):
             self.cache.put(int(lane), beside, i)
         if len(lanes) < self.lanes:

@@ -1,4 +1,4 @@
-"""`python -m nfd_gym train world`: runs + start clips + provenance -> a world folder that can be shipped."""
+"""`python -m nfd_gym train world`: runs, start clips and provenance become a world folder."""
 
 import argparse
 import subprocess
@@ -16,13 +16,22 @@ from nfd_gym.world import WorldModel, WorldSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tokenizer", type=Path, required=True, metavar="RUN")
-    parser.add_argument("--denoiser", type=Path, required=True, metavar="RUN", help="a run of `train` or `distill`")
-    parser.add_argument("--starts", type=Path, action="append", required=True, metavar="DIR",
-                        help="recordings to cut start clips from; the first is split 'train', further ones 'test'")  # fmt: skip
-    parser.add_argument("--count", type=int, default=24, help="start clips from the first folder (a third from others)")
+    run: Any = {"type": Path, "required": True, "metavar": "RUN"}
+    parser.add_argument("--tokenizer", help="a run of `train tokenizer` or `train decoder`", **run)
+    parser.add_argument("--denoiser", help="a run of `train denoiser` or `distill`", **run)
+    parser.add_argument(
+        "--starts",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="recordings to cut start clips from: the first gives the split 'train', others 'test'",
+    )
+    parser.add_argument("--count", type=int, default=24, help="start clips from the first folder")
     parser.add_argument("--name", help="default: the name of --out")
-    parser.add_argument("--sigmas", default="1.0", help="noise levels of the steps, such as 1.0 or 1.0,0.6")
+    parser.add_argument("--sigmas", default="1.0", help="noise levels of the steps: 1.0 or 1.0,0.6")
+    parser.add_argument("--temperature", type=float, default=1.0, help="scale of the first noise")
+    parser.add_argument("--licence", default="", help="of the footage, for the card")
     parser.add_argument("--out", type=Path, required=True)
 
 
@@ -36,22 +45,31 @@ def main(args: argparse.Namespace) -> int:
         codec=sources[0].codec,
         tokenizer=tokenizer,
         denoiser=denoiser.eval(),
-        settings=WorldSettings(fps=sources[0].fps, sigmas=tuple(float(s) for s in args.sigmas.split(","))),
+        settings=WorldSettings(
+            fps=sources[0].fps,
+            sigmas=tuple(float(sigma) for sigma in args.sigmas.split(",")),
+            temperature=args.temperature,
+        ),
         splits=splits,
         provenance={
             "footage": [folder.name for folder in args.starts],
-            "runs": [args.tokenizer.name, args.denoiser.name],
+            "licence": args.licence,
+            "runs": {run.name: runs.story(run) for run in (args.tokenizer, args.denoiser)},
             "commit": _commit(),
         },
     )
     world.save(args.out)
-    print(f"{args.out}: {sum(len(names) for names in splits.values())} start clips, fingerprint "
-          f"{WorldModel.load(args.out).fingerprint}")  # fmt: skip
+    clips = sum(len(names) for names in splits.values())
+    mark = WorldModel.load(args.out).fingerprint
+    print(f"{args.out}: {clips} start clips, fingerprint {mark}")
     return 0
 
 
-def write_starts(folder: Path, sources: Sequence[Source], count: int, frames: int) -> dict[str, list[str]]:
-    """Cut `frames`-long start clips, each from another recording as long as there are enough; returns the splits."""
+def write_starts(
+    folder: Path, sources: Sequence[Source], count: int, frames: int
+) -> dict[str, list[str]]:
+    """Cut start clips of `frames` frames, each from another recording as long as there are enough;
+    returns their names by split."""
     first = sources[0]
     writer = ClipWriter(folder, first.codec, fps=first.fps, size=first.size, crf=20)
     splits: dict[str, list[str]] = {"train": [], "test": []}
@@ -66,7 +84,7 @@ def write_starts(folder: Path, sources: Sequence[Source], count: int, frames: in
 
 
 def _cut(source: Source, index: int, frames: int, name: str) -> Clip:
-    """The calmest of a few windows of one recording: nothing is dug or placed in it, the view is near level."""
+    """The calmest of a few windows of one recording: nothing is dug in it, the view is level."""
     step = max(1, len(source.names) // 24)
     clip = (index * step) % len(source.names)
     random = np.random.Generator(np.random.Philox(key=[index, 0x57A27]))
@@ -84,5 +102,5 @@ def _cut(source: Source, index: int, frames: int, name: str) -> Clip:
 
 def _commit() -> str:
     """The commit that the code was at; empty outside a repository."""
-    call: Any = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return str(call.stdout).strip()
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -73,6 +73,10 @@ def main(args: argparse.Namespace) -> int:
 
 def _tokenizer(args: argparse.Namespace) -> int:
     config = _with_budget(settings.resolve(args, runs.tokenizer_presets()), args)
+    if (
+        not config.model.hidden
+    ):  # a linear code is done once it is fitted: one step that changes nothing
+        config = replace(config, loop=replace(config.loop, minutes=0.0, steps=1, lr=0.0))
     if args.dry_run:
         print(settings.show(config))
         return 0

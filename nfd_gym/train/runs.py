@@ -121,6 +121,13 @@ def load_denoiser(run: Path) -> tuple[Denoiser, DenoiserRun | DistillRun]:
     return model, config
 
 
+def story(run: Path) -> dict[str, Any]:
+    """What a world tells about the run that it came from; folders by name only."""
+    _, meta = checkpoint.load(run / "checkpoint.safetensors")
+    told = {k: Path(v).name if isinstance(v, str) else v for k, v in _described(run).items()}
+    return {"settings": told, "steps": meta["step"], "minutes": round(meta["spent"] / 60, 1)}
+
+
 def _described(run: Path) -> dict[str, Any]:
     path = run / "settings.json"
     if not path.is_file():
