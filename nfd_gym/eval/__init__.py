@@ -1,1 +1,1 @@
-"""Measures worlds: fidelity, drift, controllability. Every number comes with a baseline or a ceiling."""
+"""Measures worlds. Every number comes with a baseline or a ceiling."""

@@ -38,7 +38,10 @@ def warp_frames(
 ) -> Frames:
     """Frames (..., H, W, 3) as seen after rotations (...) in degrees from view pitches (...)."""
     flat = frames.reshape(-1, *frames.shape[-3:])
-    turns = [torch.from_numpy(np.ascontiguousarray(a, np.float32)).reshape(-1) for a in (dpitch, dyaw, pitch)]
+    turns = [
+        torch.from_numpy(np.ascontiguousarray(a, np.float32)).reshape(-1)
+        for a in (dpitch, dyaw, pitch)
+    ]
     out = []
     for part in torch.arange(len(flat)).split(64):
         pixels = to_float(torch.from_numpy(flat[part.numpy()]))

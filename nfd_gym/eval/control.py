@@ -1,7 +1,7 @@
 """Does the dream do as it is told? Probes: real context, then one constant action.
 
-Every judge is registration or picture differences; nothing is trained. Each figure stands beside the
-same figure for the real recording, which is the judge's ceiling.
+Every judge is registration or picture differences; nothing is trained. Each figure stands beside
+the same figure for the real recording, which is the judge's ceiling.
 """
 
 from collections.abc import Sequence
@@ -47,8 +47,8 @@ def load_probes(source: Source, directory: Path, actions: Sequence[str] = ()) ->
         known = {name: (str(e["action"]), int(e["context_frames"])) for name, e in about.items()}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{directory / 'index.json'} does not describe probes ({error!r}); every clip needs name, "
-            "action and context_frames."
+            f"{directory / 'index.json'} does not describe probes ({error!r}); every clip needs "
+            "name, action and context_frames."
         ) from error
     probes = []
     for index, name in enumerate(source.names):
@@ -58,7 +58,8 @@ def load_probes(source: Source, directory: Path, actions: Sequence[str] = ()) ->
 
 
 def read(probe: Probe, frames: Frames, codec: KeysAndMouse) -> dict[str, float]:
-    """Readings of `frames` (1 + horizon, H, W, 3): the last context frame, then dream or recording."""
+    """Readings of `frames` (1 + horizon, H, W, 3): the last context frame, then dream or
+    recording."""
     if codec.camera is None or probe.clip.pitch is None:
         raise ValueError("Control readings need a codec with a camera and clips with a view pitch.")
     fov_y, pitch = codec.camera.fov_y, probe.clip.pitch[probe.tail]
@@ -115,7 +116,8 @@ def commanded(probe: Probe, codec: KeysAndMouse) -> tuple[float, float]:
 def summarise(
     probes: Sequence[Probe], taken: Sequence[dict[str, float]], codec: KeysAndMouse
 ) -> dict[str, Any]:
-    """Shares right and rates over commanded, from one set of readings (of dreams or of recordings)."""
+    """Shares right and rates over commanded, from one set of readings (of dreams or of
+    recordings)."""
     signs: list[bool] = []
     rates: dict[str, list[float]] = {}
     walks: list[bool] = []

@@ -2,8 +2,11 @@
 
 Each statistic is a curve over the horizon, and its ratio (or difference) to the same statistic of
 the real recordings *as a whole*: a dream may go elsewhere than the recording, but not become a
-different kind of picture. The real curve's own ratio is the ceiling: how much a real recording wanders.
+different kind of picture. The real curve's own ratio is the ceiling: how much a real recording
+wanders.
 """
+
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +41,9 @@ def latent_curves(tokenizer: Tokenizer, videos: Frames) -> dict[str, Curve]:
     A shrinking standard deviation is regression to the mean; a growing one is overshoot."""
     means, stds = [], []
     for time in range(videos.shape[1]):
-        latents = tokenizer.encode(to_float(torch.from_numpy(np.ascontiguousarray(videos[:, time]))))
+        latents = tokenizer.encode(
+            to_float(torch.from_numpy(np.ascontiguousarray(videos[:, time])))
+        )
         flat = latents.flatten(0, 1)
         means.append(float(flat.mean(dim=0).abs().mean()))
         stds.append(float(flat.std(dim=0).mean()))
@@ -50,10 +55,12 @@ def ratios(dream: dict[str, Curve], real: dict[str, Curve]) -> dict[str, Curve]:
     return {name: curve / max(float(np.nanmean(real[name])), 1e-9) for name, curve in dream.items()}
 
 
-def windows(curve: Curve, edges: tuple[int, ...] = (0, 16, 64, 128, 256, 512, 1024)) -> dict[str, float]:
+def windows(
+    curve: Curve, edges: tuple[int, ...] = (0, 16, 64, 128, 256, 512, 1024)
+) -> dict[str, float]:
     """Means over growing stretches of the horizon, "1-16", "17-64", ...: a curve as a table row."""
     out = {}
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         part = curve[start : min(stop, len(curve))]
         if len(part) and np.isfinite(part).any():
             out[f"{start + 1}-{min(stop, len(curve))}"] = float(np.nanmean(part))

@@ -56,15 +56,13 @@ def ground_scores(
 ) -> Array:
     """Correlation for each of METRES moved forward (or to the right) over flat ground.
 
-    A point on the ground at distance eye_height below obeys n.X = eye_height, so the camera's move t
-    changes its ray r to r - t (n.r) / eye_height.
+    A point on the ground at distance eye_height below obeys n.X = eye_height, so the camera's move
+    t changes its ray r to r - t (n.r) / eye_height.
     """
     height, width = before.shape
     focal, steep = focal_length(height, fov_y), np.radians(pitch)
     x, y = _grid(before.shape)
-    ray = np.stack(
-        [(x - (width - 1) / 2) / focal, (y - (height - 1) / 2) / focal, np.ones_like(x)]
-    )
+    ray = np.stack([(x - (width - 1) / 2) / focal, (y - (height - 1) / 2) / focal, np.ones_like(x)])
     below = np.cos(steep) * ray[1] + np.sin(steep) * ray[2]
     ahead = (0.0, -np.sin(steep), np.cos(steep))
     direction = np.array((1.0, 0.0, 0.0) if sideways else ahead)[:, None]
@@ -106,7 +104,8 @@ def _score(
     target: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
     source: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
 ) -> float:
-    """Correlation of after[target] with before[source] over points that are inside and not covered."""
+    """Correlation of after[target] with before[source] over points that are inside and not
+    covered."""
     seen = _visible(target, before.shape) & _visible(source, before.shape)
     if seen.sum() < FEWEST:
         return -1.0

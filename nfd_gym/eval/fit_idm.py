@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfd_gym.data import Source, open_source
-from nfd_gym.runtime.threads import settle
 from nfd_gym.eval.idm import AFTER, BEFORE, CLASSES, InverseDynamics, Labels, follow, labels, small
+from nfd_gym.runtime.threads import settle
 
 
 def gather(source: Source, limit: int) -> tuple[list[npt.NDArray[np.uint8]], list[Labels]]:
@@ -81,8 +81,8 @@ def start(judge: InverseDynamics, generator: torch.Generator) -> None:
 
 
 def augment(windows: Tensor, random: np.random.Generator) -> Tensor:
-    """Contrast, brightness, and a blur for a third of the batch: dreams are softer than recordings, and the
-    judge should read their motion, not their sharpness."""
+    """Contrast, brightness, and a blur for a third of the batch: dreams are softer than
+    recordings, and the judge should read their motion, not their sharpness."""
     count = len(windows)
     gain = torch.from_numpy(random.uniform(0.8, 1.2, (count, 1, 1, 1))).float()
     offset = torch.from_numpy(random.uniform(-0.15, 0.15, (count, 1, 1, 1))).float()

@@ -1,8 +1,9 @@
 """Frechet distance between Gaussians fitted to features of real and dreamt pictures.
 
-The features are those of our *own* tokenizer (mean and standard deviation of every latent channel over a
-picture), so the number compares arms of this project and nothing else: it is not FVD and must not be
-called so. With the user's I3D torchscript file, `i3d_features` gives features for the real FVD.
+The features are those of our *own* tokenizer (mean and standard deviation of every latent channel
+over a picture), so the number compares arms of this project and nothing else: it is not FVD and
+must not be called so. With the user's I3D torchscript file, `i3d_features` gives features for the
+real FVD.
 """
 
 from pathlib import Path
@@ -51,7 +52,8 @@ def frechet(features_a: Features, features_b: Features) -> float:
 
 @torch.no_grad()
 def latent_features(tokenizer: Tokenizer, frames: Frames) -> Features:
-    """(N, 2 C): mean and standard deviation over the tokens of every latent channel, per picture."""
+    """(N, 2 C): mean and standard deviation over the tokens of every latent channel, per
+    picture."""
     out = []
     for start in range(0, len(frames), 32):
         latents = tokenizer.encode(to_float(torch.from_numpy(frames[start : start + 32])))

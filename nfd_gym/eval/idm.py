@@ -1,12 +1,14 @@
-"""Inverse dynamics: a small net that reads the action out of a few frames, trained on recordings only.
+"""Inverse dynamics: a small net that reads the action out of a few frames of a recording.
 
-It judges what registration cannot (keys, jumping, attacking) with MineWorld's action-following tasks.
-A trained judge is fallible: its score on held-out *recordings* is the ceiling that goes beside it.
+It judges what registration cannot (keys, jumping, attacking) with MineWorld's action-following
+tasks. A trained judge is fallible: its score on held-out *recordings* is the ceiling that goes
+beside it.
 """
 
 import json
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nfd_gym.keyboard import KEY_INDEX, PITCH, YAW
 from nfd_gym.eval.metrics import luma
 from nfd_gym.eval.rollout import Floats, Frames
+from nfd_gym.keyboard import KEY_INDEX, PITCH, YAW
 
-BEFORE, AFTER = 3, 2  # frames around the one whose action is read; it may look ahead, an agent may not
+# Frames around the one whose action is read: it may look ahead, an agent may not.
+BEFORE, AFTER = 3, 2
 SIZE = (56, 96)
 CAMERA_BINS = 11  # VPT's quantiser is uniform on the codec's log scale, which ends at 10 degrees
 
-# MineWorld's tasks: two keys make three classes (none, first, second; both cancel), one key makes two.
+# MineWorld's tasks: two keys make three classes (none or both, first, second), one makes two.
 TASKS: dict[str, tuple[str, ...]] = {
     "forward/back": ("forward", "back"),
     "left/right": ("left", "right"),
@@ -76,8 +79,7 @@ class InverseDynamics(nn.Module):
         # 2 x 2 pixels become channels at once: four times cheaper than a convolution at full size.
         sizes = [4 * (BEFORE + 1 + AFTER), width, 4 * width // 3, 2 * width]
         self.convs = nn.ModuleList(
-            nn.Conv2d(before, after, 3, stride=2, padding=1)
-            for before, after in zip(sizes[:-1], sizes[1:], strict=True)
+            nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in pairwise(sizes)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, size) for size in sizes[1:])
         self.mix = nn.Linear(sizes[-1] * 4 * 6, 128)
@@ -103,7 +105,11 @@ class InverseDynamics(nn.Module):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         weights = {name: value.half().contiguous() for name, value in self.state_dict().items()}
-        about = {"kind": "inverse dynamics", "width": str(self.width), "classes": json.dumps(CLASSES)}
+        about = {
+            "kind": "inverse dynamics",
+            "width": str(self.width),
+            "classes": json.dumps(CLASSES),
+        }
         save_file(weights, str(draft), metadata=about)
         os.replace(draft, path)
 
@@ -112,7 +118,7 @@ class InverseDynamics(nn.Module):
         try:
             with safe_open(str(path), framework="pt") as file:
                 about = file.metadata() or {}
-                weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+                weights = {name: file.get_tensor(name).float() for name in file.keys()}
             if json.loads(about["classes"]) != CLASSES:
                 raise ValueError("it was trained for other tasks")
             judge = cls(int(about["width"]))
@@ -136,7 +142,8 @@ class Score:
 
 
 def score(told: npt.NDArray[np.int64], read: npt.NDArray[np.int64]) -> Score | None:
-    """Score of one task, macro over the classes that occur in either; None if only one class was told."""
+    """Score of one task, macro over the classes that occur in either; None if only one class was
+    told."""
     if len(np.unique(told)) < 2:
         return None
     precision, recall, f1 = [], [], []

@@ -21,7 +21,6 @@ from nfd_gym.eval.shuffle import shuffled_ratio
 from nfd_gym.eval.subject import open_dream
 from nfd_gym.world import WorldModel
 
-
 REFERENCE = 64  # stretches whose pictures are the reference of the Frechet distance
 
 
@@ -166,7 +165,9 @@ def distances(
         out["fvd"] = {
             "videos": len(dream),
             "frames": 16,
-            "world": frechet(i3d_features(i3d, dream[:, :16]), i3d_features(i3d, excerpt.real[:, :16])),
+            "world": frechet(
+                i3d_features(i3d, dream[:, :16]), i3d_features(i3d, excerpt.real[:, :16])
+            ),
         }
     return out
 
@@ -207,7 +208,9 @@ def controllability(
     }
     out: dict[str, Any] = {}
     for who, videos in shown.items():
-        taken = [control.read(probe, video, codec) for probe, video in zip(found, videos, strict=True)]
+        taken = [
+            control.read(probe, video, codec) for probe, video in zip(found, videos, strict=True)
+        ]
         out[who] = control.summarise(found, taken, codec)
         out[f"{who}_probes"] = {
             probe.clip.name: values for probe, values in zip(found, taken, strict=True)

@@ -1,13 +1,15 @@
-"""Picture metrics as pure numpy functions. Frames are uint8 or float in 0..255, shape (..., H, W, 3).
+"""Picture metrics as pure numpy functions. Frames: uint8 or float in 0..255, (..., H, W, 3).
 
 PSNR of a set of frames is always the mean of per-frame PSNRs, each capped at `PSNR_CAP`: a copied
 frame is often *exactly* right while the player stands still, and infinity has no mean.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 PSNR_CAP = 60.0
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, as the footage is tagged
@@ -15,7 +17,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, as the footage is 
 
 def luma(frames: npt.NDArray[np.generic]) -> Array:
     """Brightness (..., H, W) in 0..255."""
-    return np.asarray(frames, np.float32) @ LUMA
+    return np.asarray(np.asarray(frames, np.float32) @ LUMA)
 
 
 def psnr(frames: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Array:
@@ -25,7 +27,7 @@ def psnr(frames: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Arra
     error = np.asarray(frames, np.float32) - np.asarray(real, np.float32)
     mse = np.square(error).mean(axis=(-3, -2, -1), dtype=np.float64)
     floor = 255.0**2 / 10 ** (PSNR_CAP / 10)
-    return (10 * np.log10(255.0**2 / np.maximum(mse, floor))).astype(np.float32)
+    return np.asarray(10 * np.log10(255.0**2 / np.maximum(mse, floor)), np.float32)
 
 
 def gaussian_taps(width: int = 11, sigma: float = 1.5) -> Array:
@@ -42,9 +44,7 @@ def blur(images: Array, taps: Array) -> Array:
     if min(height, width) < 1:
         raise ValueError(f"A {len(taps)} tap filter needs larger images than {images.shape[-2:]}.")
     rows = sum(tap * images[..., i : i + height, :] for i, tap in enumerate(taps))
-    return np.asarray(
-        sum(tap * rows[..., i : i + width] for i, tap in enumerate(taps)), np.float32
-    )
+    return np.asarray(sum(tap * rows[..., i : i + width] for i, tap in enumerate(taps)), np.float32)
 
 
 def ssim(frames: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Array:

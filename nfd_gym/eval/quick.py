@@ -49,7 +49,9 @@ def quick(
     edges = edge_energy(dreamt).mean(axis=0) / edge_energy(free.real).mean()
     figures: dict[str, Any] = {
         "one step": ahead["psnr"],
-        "one step ssim": {method: v["all"] for method, v in ahead["ssim"].items() if method != "count"},
+        "one step ssim": {
+            method: v["all"] for method, v in ahead["ssim"].items() if method != "count"
+        },
         "free 10": {method: at(curve, 10) for method, curve in curves.items()},
         f"free {horizon}": {method: at(curve, horizon) for method, curve in curves.items()},
         "edge ratio": {str(n): at(edges.tolist(), n) for n in (1, 10, horizon)},
@@ -97,11 +99,16 @@ def lines(figures: dict[str, Any]) -> list[str]:
     out.append("one step PSNR  " + "".join(f"{name:>17}" for name in names))
     for method, values in ahead.items():
         cells = (values.get(name) for name in names)
-        row = "".join(f"{'-' if v is None else format(v, '.2f' if method != 'count' else 'd'):>17}" for v in cells)
+        row = "".join(
+            f"{'-' if v is None else format(v, '.2f' if method != 'count' else 'd'):>17}"
+            for v in cells
+        )
         out.append(f"  {method:<13}{row}")
     for name, values in figures.items():
         if name not in ("one step", "seconds"):
-            row = "  ".join(f"{k} {v:.3g}" if v is not None else f"{k} -" for k, v in values.items())
+            row = "  ".join(
+                f"{k} {v:.3g}" if v is not None else f"{k} -" for k, v in values.items()
+            )
             out.append(f"{name}: {row}")
     out.append(f"{figures['seconds']:.0f} s")
     return out

@@ -36,8 +36,8 @@ class Walk:
 
 
 def read_turn(frames: Frames, pitch: Array, fov_y: float) -> Turn:
-    """Mean rotation per tick over frames (T, H, W, 3). `pitch` (T,) of the view sets the geometry of
-    yaw only; the pitch rate is measured without it."""
+    """Mean rotation per tick over frames (T, H, W, 3). `pitch` (T,) of the view sets the geometry
+    of yaw only; the pitch rate is measured without it."""
     pairs = range(len(frames) - 1)
     yaw = [yaw_between(frames[i], frames[i + 1], float(pitch[i]), fov_y) for i in pairs]
     down = [pitch_between(frames[i], frames[i + 1], fov_y) for i in pairs]
@@ -68,9 +68,12 @@ def patch(frames: Frames) -> Array:
 def change(before: Frames, after: Frames) -> Array:
     """How the middle of the picture changed (h, w): frames `after` (T, H, W, 3) by their median, so
     that a swinging tool, which is at each place only briefly, does not count."""
-    return np.asarray(np.median(patch(after), axis=0) - np.median(patch(before), axis=0), np.float32)
+    return np.asarray(
+        np.median(patch(after), axis=0) - np.median(patch(before), axis=0), np.float32
+    )
 
 
 def share_of_change(ours: Array, real: Array) -> float:
-    """Projection of our change on the real one: 1 the same hole, 0 nothing or something unrelated."""
+    """Projection of our change on the real one: 1 the same hole, 0 nothing or something
+    unrelated."""
     return float((ours * real).sum() / max(float((real * real).sum()), 1e-9))

@@ -2,8 +2,8 @@
 
 A rotation moves a perspective picture by a homography, not by a shift. So the picture is first
 resampled to angles, where the rotation *is* a shift, and the shift is found by phase correlation:
-the answer comes out in degrees. Crosshair and held item stand still on the screen and would vote for
-"no motion"; the angular windows leave them out.
+the answer comes out in degrees. Crosshair and held item stand still on the screen and would vote
+for "no motion"; the angular windows leave them out.
 """
 
 from dataclasses import dataclass
@@ -86,8 +86,8 @@ class Window:
     bottom: float
 
     def grid(self) -> tuple[Array, Array]:
-        x = np.arange(self.left, self.right, STEP, np.float32)
-        y = np.arange(self.top, self.bottom, STEP, np.float32)
+        x = np.arange(self.left, self.right, STEP).astype(np.float32)
+        y = np.arange(self.top, self.bottom, STEP).astype(np.float32)
         across, down = np.meshgrid(x, y)
         return across, down
 
@@ -108,9 +108,7 @@ def yaw_map(
     azimuth, below = (np.radians(a) for a in window.grid())
     steep = np.radians(pitch)
     down = below + steep
-    ray = np.stack(
-        [np.cos(down) * np.sin(azimuth), np.sin(down), np.cos(down) * np.cos(azimuth)]
-    )
+    ray = np.stack([np.cos(down) * np.sin(azimuth), np.sin(down), np.cos(down) * np.cos(azimuth)])
     y = np.cos(steep) * ray[1] - np.sin(steep) * ray[2]
     z = np.maximum(np.sin(steep) * ray[1] + np.cos(steep) * ray[2], 0.05)
     return (
@@ -121,8 +119,8 @@ def yaw_map(
 
 @lru_cache(maxsize=16)
 def pitch_map(window: Window, height: int, width: int, fov_y: float) -> tuple[Array, Array]:
-    """Pixel coordinates of a grid of angles about the camera's own horizontal axis: pitch shifts the
-    rows and nothing else, whatever the pitch is."""
+    """Pixel coordinates of a grid of angles about the camera's own horizontal axis: pitch shifts
+    the rows and nothing else, whatever the pitch is."""
     focal = focal_length(height, fov_y)
     side, down = (np.radians(a) for a in window.grid())
     ray = (np.sin(side), np.cos(side) * np.sin(down), np.cos(side) * np.cos(down))
@@ -174,7 +172,8 @@ def _rotation(
         )
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         views = [sample(picture, x, y) for picture in pictures]
-        # Beyond the picture's border there is nothing to see, and a repeated border would say "still".
+        # Beyond the picture's border there is nothing to see, and a repeated border would say
+        # "still".
         views = [np.where(inside, view, view[inside].mean()) for view in views]
         surface = phase_correlation(views[0], views[1])
         votes.append(peak(surface, (side, reach) if axis == 1 else (reach, side)))

@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--judge", type=Path, help=f"inverse-dynamics judge (default: {JUDGE})")
     parser.add_argument("--i3d", type=Path, help="i3d_torchscript.pt of your own, for the real FVD")
     parser.add_argument("--name", help="section of the results file (default: eval.WORLD)")
-    parser.add_argument("--results", type=Path, default=results.RESULTS, help="results file to merge into")
+    parser.add_argument(
+        "--results", type=Path, default=results.RESULTS, help="results file to merge into"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -42,7 +44,9 @@ def main(args: argparse.Namespace) -> int:
     if args.quick:
         quick.run(args.world, args.data, args.out, args.probes, args.steps)
         return 0
-    from nfd_gym.eval.plots import plot_all  # before the work, so that a missing extra is said at once
+    from nfd_gym.eval.plots import (
+        plot_all,  # before the work, so that a missing extra is said at once
+    )
 
     began = time.monotonic()
     world = open_world(args.world)
@@ -103,7 +107,10 @@ def write_files(report: Report, out: Path, fps: float) -> None:
         rows = [video for pair in zip(excerpt.real[:8], dream[:8], strict=True) for video in pair]
         picked = [t - 1 for t in times if t <= excerpt.horizon]
         write_png(out / f"{name}.png", contact_sheet(rows, picked))
-    films = [side_by_side(real, dream) for real, dream in zip(report.long.real, report.long_dream, strict=True)]
+    films = [
+        side_by_side(real, dream)
+        for real, dream in zip(report.long.real, report.long_dream, strict=True)
+    ]
     for index, film in enumerate(films[:4]):
         write_mp4(out / f"dream-{index}.mp4", film, fps)
     short = side_by_side(report.short.real[0], report.short_dream[0])

@@ -1,7 +1,8 @@
-"""assets/results.json: every published figure with the command, commit, machine and date that made it.
+"""assets/results.json: every published figure with the command, commit, machine and date that made
+it.
 
-`record` merges one section; README blocks between `<!-- results:NAME -->` and `<!-- /results -->` are
-rewritten from it, so no number in the README is typed by hand.
+`record` merges one section; README blocks between `<!-- results:NAME -->` and `<!-- /results -->`
+are rewritten from it, so no number in the README is typed by hand.
 """
 
 import json
@@ -68,7 +69,8 @@ def load(path: Path = RESULTS) -> dict[str, Any]:
 
 
 def rewrite(text: str, results: Mapping[str, Any]) -> str:
-    """README text with every results block filled in; blocks of unknown sections stay as they are."""
+    """README text with every results block filled in; blocks of unknown sections stay as they
+    are."""
 
     def fill(match: re.Match[str]) -> str:
         head, name, tail = match.groups()
@@ -86,9 +88,8 @@ def markdown(section: Mapping[str, Any]) -> str:
         columns, rows = ["figure", "value"], list(scalars(figures).items())
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(show(cell) for cell in row) + " |" for row in rows]
-    origin = (
-        f"`{section['command']}`, commit {section['commit']}, {section['machine']}, {section['date']}"
-    )
+    where = ", ".join(section[key] for key in ("machine", "date"))
+    origin = f"`{section['command']}`, commit {section['commit']}, {where}"
     return "\n".join([*lines, "", origin, ""])
 
 
@@ -109,7 +110,8 @@ def show(value: Any) -> str:
         return "-"
     if isinstance(value, bool) or not isinstance(value, float):
         return str(value).replace("|", "\\|")
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+    digits = 0 if abs(value) >= 1000 else 1
+    return f"{value:.3g}" if abs(value) < 10 else f"{value:.{digits}f}"
 
 
 def commit() -> str:

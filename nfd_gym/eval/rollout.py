@@ -79,7 +79,8 @@ class Excerpt:
             yield self.rows(np.arange(start, min(start + lanes, len(self.frames))))
 
     def each(self, context: int) -> "Excerpt":
-        """Every horizon frame on its own, (B * horizon) stretches of `context` real frames and one more."""
+        """Every horizon frame on its own, (B * horizon) stretches of `context` real frames and one
+        more."""
         if context > self.context:
             raise ValueError(f"{context} frames of context asked for, {self.context} are there.")
         ends = range(self.context, self.context + self.horizon)
@@ -136,14 +137,13 @@ def cut(source: Source, count: int, context: int, horizon: int) -> Excerpt:
 
 
 def roll(dream: Dream, excerpt: Excerpt, first_seed: int = 0) -> Frames:
-    """Free rollout (B, horizon, H, W, 3): the dream sees its own frames and the recorded actions."""
+    """Free rollout (B, horizon, H, W, 3): the dream sees its own frames and the recorded
+    actions."""
     lanes, context = len(excerpt.frames), excerpt.context
     pitch = None if excerpt.pitch is None else excerpt.pitch[:, :context]
     seeds = np.arange(first_seed, first_seed + lanes, dtype=np.int64)
     dream.reset(excerpt.frames[:, :context], excerpt.actions[:, :context], pitch, seeds)
-    steps = [
-        dream.step(excerpt.actions[:, context + i]).copy() for i in range(excerpt.horizon)
-    ]
+    steps = [dream.step(excerpt.actions[:, context + i]).copy() for i in range(excerpt.horizon)]
     return np.stack(steps, axis=1)
 
 
@@ -151,8 +151,8 @@ STILL = 0.1  # degrees per tick below which the camera counts as still
 
 
 def kinds(actions: Floats, codec: ActionCodec) -> dict[str, npt.NDArray[np.bool_]]:
-    """Masks (...) of what each action (..., A) does. "walking" and "standing" without camera motion,
-    "camera" with any other keys. A world without a known camera has only "all"."""
+    """Masks (...) of what each action (..., A) does. "walking" and "standing" without camera
+    motion, "camera" with any other keys. A world without a known camera has only "all"."""
     everything = np.ones(actions.shape[:-1], bool)
     if not isinstance(codec, KeysAndMouse):
         return {"all": everything}

@@ -1,4 +1,5 @@
-"""Does the model use its actions? Its loss with another window's actions over its loss with the true ones."""
+"""Does the model use its actions? Its loss with another window's actions over its loss with the
+true ones."""
 
 from typing import Any
 
@@ -48,16 +49,15 @@ def shuffled_ratio(world: WorldModel, excerpt: Excerpt) -> dict[str, Any]:
 
 
 def _loss(world: WorldModel, batch: Excerpt, seed: int, told: Tensor, turned: Tensor) -> float:
-    """MSE of frames 1.. from pure noise: the network is told `told`, the last frame turned by `turned`."""
+    """MSE of frames 1.. from pure noise: the network is told `told`, the last frame turned by
+    `turned`."""
     pixels = to_float(torch.from_numpy(batch.frames))
     lanes, count = pixels.shape[0], pixels.shape[1] - 1
     clean = world.tokenizer.encode(pixels[:, 1:].flatten(0, 1)).unflatten(0, (lanes, count))
     pitch = torch.zeros(lanes, count)
     if batch.pitch is not None:
         pitch = torch.from_numpy(batch.pitch[:, :-1].astype(np.float32))
-    recycled, _ = world.recycle(
-        pixels[:, :-1].flatten(0, 1), pitch.flatten(), turned.flatten(0, 1)
-    )
+    recycled, _ = world.recycle(pixels[:, :-1].flatten(0, 1), pitch.flatten(), turned.flatten(0, 1))
     if recycled is not None:
         recycled = recycled.unflatten(0, (lanes, count))
     draw = torch.from_numpy(noise(seed, 0, 0, 0, clean.shape))

@@ -10,7 +10,8 @@ from nfd_gym.world import WorldModel, WorldSettings
 
 
 def open_world(path: Path) -> WorldModel:
-    """The world in a folder; a denoiser run's folder counts, with its averaged weights and one step."""
+    """The world in a folder; a denoiser run's folder counts, with its averaged weights and one
+    step."""
     if (path / "world.json").exists() or not (path / "settings.json").exists():
         return WorldModel.load(path)
     denoiser, run = load_denoiser(path)
@@ -25,5 +26,6 @@ def open_world(path: Path) -> WorldModel:
 
 
 def open_dream(world: WorldModel, lanes: int, steps: int | None = None) -> Dream:
-    """A Session on the reference engine: figures describe the model, not a fast engine's rounding."""
+    """A Session on the reference engine: figures describe the model, not a fast engine's
+    rounding."""
     return Session(world, lanes=lanes, engine="eager", steps=steps, speculate="off", device="cpu")

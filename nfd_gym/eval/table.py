@@ -1,4 +1,5 @@
-"""The figures of an evaluation as one table: the world beside its baselines and the judges' ceilings."""
+"""The figures of an evaluation as one table: the world beside its baselines and the judges'
+ceilings."""
 
 from typing import Any
 
@@ -19,7 +20,9 @@ def table(figures: dict[str, Any]) -> dict[str, Any]:
             if count:
                 values = [ahead[measure].get(m, {}).get(kind) for m in METHODS]
                 ceiling = ahead[measure]["tokenizer"].get(kind)
-                rows.append([f"one step ahead, {kind}: {unit}", *values, ceiling, f"{count} frames"])
+                rows.append(
+                    [f"one step ahead, {kind}: {unit}", *values, ceiling, f"{count} frames"]
+                )
     rows += horizon_rows(figures)
     rows += drift_rows(figures["drift"], figures["long_rollout"]["rollouts"])
     for part, row in figures["frechet"].items():
@@ -28,7 +31,10 @@ def table(figures: dict[str, Any]) -> dict[str, Any]:
             size = f"{row['videos']} videos" if part == "fvd" else f"{row['pictures']} pictures"
             rows.append([what, row["world"], None, None, None, row.get("real"), size])
     shuffled = figures["shuffled_actions"]
-    for key, what in (("ratio", "loss, other actions / true"), ("ratio_network", "same, last frame turned right")):
+    for key, what in (
+        ("ratio", "loss, other actions / true"),
+        ("ratio_network", "same, last frame turned right"),
+    ):
         rows.append([what, shuffled[key], None, None, None, None, f"{shuffled['windows']} windows"])
     if "action_following" in figures:
         rows += following_rows(figures["action_following"])
@@ -74,13 +80,33 @@ def following_rows(following: dict[str, Any]) -> list[list[Any]]:
     ours, theirs = following["world"], following["real"]
     size = f"{ours['frames']} frames"
     rows = [
-        [f"action following, {task}: F1 macro", values["f1"], None, None, None, theirs["tasks"][task]["f1"], size]
+        [
+            f"action following, {task}: F1 macro",
+            values["f1"],
+            None,
+            None,
+            None,
+            theirs["tasks"][task]["f1"],
+            size,
+        ]
         for task, values in ours["tasks"].items()
     ]
     for key in ("micro", "precision", "recall", "f1"):
-        name = f"action following, mean: {'accuracy (F1 micro)' if key == 'micro' else key + ' macro'}"
+        name = (
+            f"action following, mean: {'accuracy (F1 micro)' if key == 'micro' else key + ' macro'}"
+        )
         rows.append([name, ours["mean"].get(key), None, None, None, theirs["mean"].get(key), size])
-    rows.append(["camera bin error", ours["camera_bin_error"], None, None, None, theirs["camera_bin_error"], size])
+    rows.append(
+        [
+            "camera bin error",
+            ours["camera_bin_error"],
+            None,
+            None,
+            None,
+            theirs["camera_bin_error"],
+            size,
+        ]
+    )
     return rows
 
 
@@ -93,7 +119,11 @@ def control_rows(control: dict[str, Any]) -> list[list[Any]]:
             ("turn_sign_right", "turns and looks the commanded way, share", "turn_probes"),
             ("rate_over_command", "rate of turning over command, mean", "turn_probes"),
             ("rate_error_median", "error of that rate, median", "turn_probes"),
-            ("forward_back_right", "forward and back told apart by expansion, share", "walk_probes"),
+            (
+                "forward_back_right",
+                "forward and back told apart by expansion, share",
+                "walk_probes",
+            ),
             ("walk_metres_per_second", "walking speed, m/s (flat ground)", "walk_probes"),
             ("left_right_right", "left and right strafing told apart, share", "strafe_probes"),
             ("noop_degrees_per_tick", "turning while told nothing, degrees a tick", "noop_probes"),

@@ -28,7 +28,9 @@ def write_png(path: Path, picture: Frames) -> None:
     rows = np.concatenate([np.zeros((height, 1), np.uint8), picture.reshape(height, -1)], axis=1)
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = (
@@ -94,7 +96,8 @@ def write_mp4(path: Path, frames: Frames, fps: float, quality: int = 20) -> None
 
 
 def write_gif(path: Path, frames: Frames, fps: float) -> None:
-    """Looping gif of (T, H, W, 3) with a palette made for it. At 20 fps a second costs about 0.5 MB."""
+    """Looping gif of (T, H, W, 3) with a palette made for it. At 20 fps a second costs about 0.5
+    MB."""
     rate = Fraction(fps).limit_denominator(1000)
     height, width = frames.shape[1:3]
     graph = av.filter.Graph()
@@ -126,7 +129,8 @@ def write_gif(path: Path, frames: Frames, fps: float) -> None:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """A draft beside `path` that takes its name when finished, so that no reader sees half a file."""
+    """A draft beside `path` that takes its name when finished, so that no reader sees half a
+    file."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield draft

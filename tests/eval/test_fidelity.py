@@ -1,4 +1,5 @@
-"""One-step scores and rollouts of a tiny world: the shortcut equals the Session, baselines are beside."""
+"""One-step scores and rollouts of a tiny world: the shortcut equals the Session, baselines are
+beside."""
 
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def excerpt(tiny_world: WorldModel, texture_recordings: Path) -> Excerpt:
 def test_one_pass_equals_a_session_per_frame(
     tiny_world: WorldModel, excerpt: Excerpt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scoring a stretch in one pass is a shortcut; without noise both ways draw the same pictures."""
+    """Scoring a stretch in one pass is a shortcut; without noise both ways draw the same
+    pictures."""
 
     def silence(seed: int, lane: int, frame: int, draw: int, shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros(tuple(shape), np.float32)
@@ -40,7 +42,14 @@ def test_scores_stand_beside_baselines(tiny_world: WorldModel, excerpt: Excerpt)
     figures = one_step(tiny_world, excerpt, lanes=2)
     assert figures["frames"] == 12
     for measure in ("psnr", "ssim"):
-        assert set(figures[measure]) == {"count", "world", "persistence", "warp", "mean frame", "tokenizer"}
+        assert set(figures[measure]) == {
+            "count",
+            "world",
+            "persistence",
+            "warp",
+            "mean frame",
+            "tokenizer",
+        }
     assert figures["psnr"]["count"]["all"] == 12
     counts = figures["psnr"]["count"]
     assert counts["camera"] + counts["walking"] + counts["standing"] == 12
@@ -49,7 +58,9 @@ def test_scores_stand_beside_baselines(tiny_world: WorldModel, excerpt: Excerpt)
 def test_a_perfect_dream_scores_the_cap(tiny_world: WorldModel, excerpt: Excerpt) -> None:
     pictures = {"world": excerpt.real, **rivals(excerpt, tiny_world.codec)}
     figures = against_horizon(pictures, excerpt.real)
-    assert np.allclose(figures["psnr"]["world"], 60) and np.allclose(figures["ssim"]["world"], 1, atol=1e-4)
+    assert np.allclose(figures["psnr"]["world"], 60) and np.allclose(
+        figures["ssim"]["world"], 1, atol=1e-4
+    )
     assert max(figures["psnr"]["mean frame"]) < 60
 
 
@@ -58,7 +69,11 @@ def test_swapped_actions_hurt_only_if_they_differ(tiny_world: WorldModel, excerp
     assert figures["windows"] == 2 and figures["ratio"] > 1.0
     assert figures["loss_shuffled_network"] != figures["loss"]
     same = Excerpt(
-        excerpt.frames, np.repeat(excerpt.actions[:1], 2, axis=0), excerpt.pitch, excerpt.context, excerpt.names
+        excerpt.frames,
+        np.repeat(excerpt.actions[:1], 2, axis=0),
+        excerpt.pitch,
+        excerpt.context,
+        excerpt.names,
     )
     assert shuffled_ratio(tiny_world, same)["ratio"] == pytest.approx(1.0)
 

@@ -57,5 +57,5 @@ def test_a_single_sample_is_refused() -> None:
 def test_a_wrong_i3d_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "i3d.pt"
     path.write_bytes(b"not a network")
-    with pytest.raises(ValueError, match="i3d.pt is not a torchscript file"):
+    with pytest.raises(ValueError, match=r"i3d\.pt is not a torchscript file"):
         i3d_features(path, np.zeros((1, 16, 8, 8, 3), np.uint8))

@@ -82,7 +82,7 @@ def test_a_saved_judge_reads_the_same(tmp_path: Path) -> None:
 def test_a_damaged_judge_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "judge.safetensors"
     path.write_bytes(b"12345678 rubbish")
-    with pytest.raises(ValueError, match="judge.safetensors is not an inverse-dynamics judge"):
+    with pytest.raises(ValueError, match=r"judge\.safetensors is not an inverse-dynamics judge"):
         InverseDynamics.load(path)
 
 

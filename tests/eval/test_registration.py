@@ -1,4 +1,5 @@
-"""Motion judges on pictures whose motion is known: shifts, and warps by the model's own homography."""
+"""Motion judges on pictures whose motion is known: shifts, and warps by the model's own
+homography."""
 
 import numpy as np
 import pytest

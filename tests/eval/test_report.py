@@ -30,7 +30,9 @@ def test_one_command_writes_figures_table_plots_and_films(
     monkeypatch.setattr(measuring, "REFERENCE", 4)
     (tmp_path / "assets").mkdir()
     out, store = tmp_path / "out", tmp_path / "assets" / "results.json"
-    args = parsed("--world", tiny_world_path, "--data", texture_recordings, "--out", out, "--results", store)
+    args = parsed(
+        "--world", tiny_world_path, "--data", texture_recordings, "--out", out, "--results", store
+    )
     assert report.main(args) == 0
     written = {path.name for path in out.iterdir()}
     expected = {"eval.json", "table.md", "horizon.png", "drift.png", "rollouts.png", "long.png"}
@@ -45,10 +47,17 @@ def test_one_command_writes_figures_table_plots_and_films(
 
 
 def test_quick_prints_and_draws(
-    tiny_world_path: Path, texture_recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_world_path: Path,
+    texture_recordings: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     figures, sheet = quick.quick(
-        WorldModel.load(tiny_world_path), open_source(texture_recordings), frames=16, rollouts=2, horizon=12
+        WorldModel.load(tiny_world_path),
+        open_source(texture_recordings),
+        frames=16,
+        rollouts=2,
+        horizon=12,
     )
     assert sheet.shape[1] > 3 * 48 and np.ptp(sheet) > 50
     text = "\n".join(quick.lines(figures))

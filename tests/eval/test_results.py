@@ -22,7 +22,8 @@ def test_a_section_is_merged_and_says_where_it_came_from(tmp_path: Path) -> None
 
 def test_readme_blocks_are_rewritten_and_nothing_else(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    text = "# T\n<!-- results:speed -->\nold 99\n<!-- /results -->\nkept\n<!-- results:none -->\nx\n<!-- /results -->\n"
+    blocks = "<!-- results:speed -->\nold 99\n<!-- /results -->\nkept\n"
+    text = f"# T\n{blocks}<!-- results:none -->\nx\n<!-- /results -->\n"
     readme.write_text(text)
     record("speed", {"fps": 31.4159}, "bench", tmp_path / "results.json", readme)
     fresh = readme.read_text()
@@ -38,7 +39,12 @@ def test_a_table_is_shown_as_given() -> None:
         "figures": {"table": {"columns": ["a", "b"], "rows": [["x", 1.0], ["y|z", None]]}},
         "command": "c", "commit": "d", "machine": "m", "date": "2026",
     }  # fmt: skip
-    assert markdown(section).splitlines()[:4] == ["| a | b |", "|---|---|", "| x | 1 |", "| y\\|z | - |"]
+    assert markdown(section).splitlines()[:4] == [
+        "| a | b |",
+        "|---|---|",
+        "| x | 1 |",
+        "| y\\|z | - |",
+    ]
 
 
 def test_nested_figures_become_names() -> None:
@@ -51,7 +57,7 @@ def test_nested_figures_become_names() -> None:
 def test_a_damaged_file_is_kept_and_named(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text("{broken")
-    with pytest.raises(ValueError, match="results.json is not JSON"):
+    with pytest.raises(ValueError, match=r"results\.json is not JSON"):
         record("a", {}, "c", path, readme=None)
     assert path.read_text() == "{broken"
 

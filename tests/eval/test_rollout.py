@@ -44,7 +44,8 @@ class Recordings:
 
 
 class Adder:
-    """A dream that adds its action's first entry to the last frame: any misalignment is a wrong number."""
+    """A dream that adds its action's first entry to the last frame: any misalignment is a wrong
+    number."""
 
     def reset(self, frames, actions, pitch, seeds):
         self.now = frames[:, -1].copy()

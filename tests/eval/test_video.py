@@ -29,7 +29,7 @@ def test_png_holds_the_exact_pixels(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", picture)
     data = (tmp_path / "a.png").read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    size, = struct.unpack(">I", data[33:37])
+    (size,) = struct.unpack(">I", data[33:37])
     assert data[37:41] == b"IDAT"
     rows = np.frombuffer(zlib.decompress(data[41 : 41 + size]), np.uint8).reshape(32, -1)
     np.testing.assert_array_equal(rows[:, 1:].reshape(32, 48, 3), picture)
