@@ -23,7 +23,6 @@ import numpy as np
 
 from nfd_gym.worlds.luanti.env import LuantiEnv
 from nfd_gym.worlds.luanti.folder import PREFIX
-from nfd_gym.worlds.luanti.game import Game
 from nfd_gym.worlds.player import Player
 
 SUPERVISOR = "luanti/supervisor.py"  # as it appears in a command line
@@ -97,6 +96,8 @@ def endurance(steps: int, seed: int = 0) -> dict[str, Any]:
 def cycles(count: int, seed: int = 0) -> dict[str, Any]:
     """Starts and ends the game `count` times, every tenth with SIGKILL to its controller. Returns
     what was left behind: processes, folders, X sockets and shared memory that are new since."""
+    from nfd_gym.worlds.luanti.game import Game  # needs python-xlib, which `bench --help` must not
+
     chance, starts = random.Random(seed), []
     with own_temporary_folder() as root:
         before = traces(root)
