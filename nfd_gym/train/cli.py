@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "denoiser", help="stage 2: the diffusion transformer (needs --tokenizer RUN)"
     )
     denoiser.add_argument(
-        "--tokenizer", type=Path, required=True, metavar="RUN", help="run of stage 1"
+        "--tokenizer", type=Path, required=True, metavar="RUN", help="run of stage 1, or a world"
     )
     denoiser.add_argument(
-        "--start", type=Path, metavar="RUN", help="begin with that run's averaged weights"
+        "--start", type=Path, metavar="RUN", help="begin with the weights of that run or world"
     )
     denoiser.add_argument(
         "--fsdp", action="store_true", help="share the weights out over the ranks of a torchrun"
@@ -118,7 +118,7 @@ def _denoiser(args: argparse.Namespace) -> int:
     torch.manual_seed(config.loop.seed)
     model = Denoiser(config.model)
     if args.start:
-        model.load_state_dict(loop.weights(args.start))
+        model.load_state_dict(runs.start_weights(args.start))
     recycling = _recycling(source, tokenizer, config.model, args.device)
     loop.train(
         DenoiserStage(model, recycling, config.loss, args.device),

@@ -20,11 +20,18 @@ class DecoderStage:
     name = "decoder"
 
     def __init__(
-        self, model: Tokenizer, recycling: Recycling, denoiser: Denoiser, config: TokenizerLoss, device: str
+        self,
+        model: Tokenizer,
+        recycling: Recycling,
+        denoiser: Denoiser,
+        config: TokenizerLoss,
+        device: str,
     ) -> None:
         self.model, self.recycling, self.config, self.device = model, recycling, config, device
         self.denoiser = denoiser.to(device).eval().requires_grad_(False)
         model.requires_grad_(False)
+        if model.decoder is None:
+            raise ValueError("a tokenizer with model.hidden=0 has no decoder net to train")
         for part in (model.patch_out, model.decoder):
             part.requires_grad_(True)
 
@@ -33,7 +40,9 @@ class DecoderStage:
         predicted = self._predicted(window, moment.random)
         half = window.clean.shape[1] // 2
         latents = torch.cat([predicted[:, half:], window.clean[:, :half]], dim=1).flatten(0, 1)
-        pixels = torch.cat([window.pixels[:, 1 + half :], window.pixels[:, 1 : 1 + half]], dim=1).flatten(0, 1)
+        pixels = torch.cat(
+            [window.pixels[:, 1 + half :], window.pixels[:, 1 : 1 + half]], dim=1
+        ).flatten(0, 1)
         return picture_loss(self.model.decode_unclamped(latents), pixels, self.config)
 
     @torch.no_grad()
@@ -42,7 +51,8 @@ class DecoderStage:
         recycled = self.recycling.given(window.pixels[:, :-1], window)
         noise = torch.randn(window.clean.shape, generator=random, device=self.device)
         sigma = torch.ones(window.clean.shape[:2], device=self.device)
-        return self.denoiser(noise, sigma, window.actions, recycled)
+        predicted: Tensor = self.denoiser(noise, sigma, window.actions, recycled)
+        return predicted
 
     @torch.no_grad()
     def picture(self, batch: Batch) -> Tensor:

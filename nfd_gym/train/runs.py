@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from nfd_gym import settings
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
@@ -15,6 +17,7 @@ from nfd_gym.train.denoiser_step import DenoiserLoss
 from nfd_gym.train.distill_settings import DistillLoss
 from nfd_gym.train.loop import LoopConfig, weights
 from nfd_gym.train.tokenizer_step import TokenizerLoss
+from nfd_gym.world import WorldModel
 
 BUDGET = {
     "minutes",
@@ -99,7 +102,9 @@ def describe(run: Path, resolved: Any) -> None:
 
 
 def load_tokenizer(run: Path) -> Tokenizer:
-    """The tokenizer that a run trained (averaged weights), frozen."""
+    """The tokenizer that a run trained (averaged weights), or a world's, frozen."""
+    if is_world(run):
+        return WorldModel.load(run).tokenizer
     config = settings.from_json(TokenizerRun, _described(run)).model
     model = Tokenizer(config)
     model.load_state_dict(weights(run))
@@ -121,8 +126,19 @@ def load_denoiser(run: Path) -> tuple[Denoiser, DenoiserRun | DistillRun]:
     return model, config
 
 
+def start_weights(path: Path) -> dict[str, Tensor]:
+    """Denoiser weights to begin with: a run's averaged ones, or a shipped world's."""
+    return WorldModel.load(path).denoiser.state_dict() if is_world(path) else weights(path)
+
+
+def is_world(path: Path) -> bool:
+    return (path / "world.json").is_file()
+
+
 def story(run: Path) -> dict[str, Any]:
     """What a world tells about the run that it came from; folders by name only."""
+    if is_world(run):
+        return dict(WorldModel.load(run).provenance)
     _, meta = checkpoint.load(run / "checkpoint.safetensors")
     told = {k: Path(v).name if isinstance(v, str) else v for k, v in _described(run).items()}
     return {"settings": told, "steps": meta["step"], "minutes": round(meta["spent"] / 60, 1)}
