@@ -127,14 +127,14 @@ class Dream:
         """Begin new episodes in the lanes of `mask`; returns the infos of those lanes, in order."""
         own = own_start(options, self.codec, self.action_space, self.world)
         begun: dict[int, Beginning] = {}
-        for lane in np.flatnonzero(mask):
+        for lane in map(int, np.flatnonzero(mask)):
             seed = int(rngs[lane].integers(2**63 - 1))  # first, so options do not change the noise
             if own is not None:
-                begun[int(lane)] = Beginning(own, seed, None)
+                begun[lane] = Beginning(own, seed, None)
             else:
                 wish = options.get("start")
                 index = self.starts.draw(rngs[lane]) if wish is None else int(wish)
-                begun[int(lane)] = Beginning(self.starts.clip(index), seed, index)
+                begun[lane] = Beginning(self.starts.clip(index), seed, index)
         for length in {len(one.start.frames) for one in begun.values()}:
             self._begin({k: one for k, one in begun.items() if len(one.start.frames) == length})
         self.begun |= begun

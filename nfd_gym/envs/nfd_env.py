@@ -110,7 +110,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
         if self.render_mode is None or not self._begun:
             return None
         if self.render_mode == "rgb_array":
-            return self.dream.session.frame[0]
+            return np.asarray(self.dream.session.frame[0])
         if self._window is None:
             self._window = Window(self.metadata["render_fps"])
         self._window.show(self.dream.session.frame[0])

@@ -96,7 +96,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         self._ended = np.zeros(dream.lanes, bool)
         self._begun = False
 
-    def reset(  # type: ignore[override]
+    def reset(
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
@@ -130,7 +130,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         infos: Infos = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             again = ended
-            frames = self._observations() if ended.any() else None
+            frames: Any = self._observations() if ended.any() else ()
             for lane in map(int, np.flatnonzero(ended)):
                 last = {"final_obs": frames[lane], "final_info": outcome.infos[lane]}
                 infos = self._add_info(infos, last, lane)
@@ -140,7 +140,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         self._ended = ended & ~again
         return self._observations(), rewards, terminated, truncated, infos
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+    def render(self) -> tuple[Any, ...] | None:
         """The frames on show in the world's own size, one per lane."""
         if self.render_mode is None or not self._begun:
             return None
@@ -195,7 +195,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(f"the lanes share one env: {name!r} cannot differ between them.")
         setattr(self, name, listed[0])
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """One generator per lane."""
         return tuple(self._rng(lane) for lane in range(self.num_envs))

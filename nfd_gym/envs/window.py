@@ -20,7 +20,7 @@ class Window:
         self._screen.step(None)
 
     def close(self) -> None:
-        self._screen.close()
+        self._screen.close()  # type: ignore[no-untyped-call]
 
 
 class _Picture(gymnasium.Env[Any, Any]):

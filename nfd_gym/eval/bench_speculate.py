@@ -125,7 +125,7 @@ def flat_out(world: WorldModel, actions: Vectors, at_once: int) -> tuple[Any, ..
 
 
 def quality(world: WorldModel, actions: Vectors, at_once: int) -> list[tuple[Any, ...]]:
-    """PSNR of the m-th of K joint frames to the m-th of K single ones: same state, action, noise."""
+    """PSNR of the m-th of K joint frames to the m-th of K single ones, all else being equal."""
     session = begin(world, "eager", "off")
     errors: list[list[float]] = [[] for _ in range(at_once)]
     for number, action in enumerate(actions[: 16 * at_once]):

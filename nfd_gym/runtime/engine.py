@@ -89,7 +89,8 @@ def prime(
     """
     pixels = to_float(frames)
     lanes, count = frames.shape[:2]
-    latents = world.tokenizer.encode(pixels.flatten(0, 1)).unflatten(0, (lanes, count))
+    latents = world.tokenizer.encode(pixels.flatten(0, 1))
+    latents = latents.reshape(lanes, count, *latents.shape[1:])
     first = 0 if world.denoiser.config.recycle == "none" else 1
     before = latents[:, max(0, count - 2)]
     if count > first:
@@ -98,7 +99,7 @@ def prime(
             past, turns = pixels[:, :-1].flatten(0, 1), actions[:, 1:].flatten(0, 1)
             given, _ = world.recycle(past, pitch[:, :-1].flatten(), turns)
             assert given is not None
-            given = given.unflatten(0, (lanes, count - 1))
+            given = given.reshape(lanes, count - 1, *given.shape[1:])
             before = given[:, -1]
         how = world.settings
         sigma = sigmas[-1] if how.context == "noisy" else how.clean_sigma

@@ -36,13 +36,15 @@ def draw_jointly(
         if how.context == "noisy" and sigma == sigmas[-1]:
             commit = count
         level = noisy.new_full(noisy.shape[:2], sigma)
-        return world.denoiser(noisy, level, held, given, cache, commit)
+        out: Tensor = world.denoiser(noisy, level, held, given, cache, commit)
+        return out
 
     clean = refine(predict, noise, sigmas)
     if how.context == "exact":
         predict(clean, how.clean_sigma, commit=count)
     clean = clean.clamp(-how.latent_limit, how.latent_limit)
-    frames = to_uint8(world.tokenizer.decode(clean.flatten(0, 1))).unflatten(0, clean.shape[:2])
+    frames = to_uint8(world.tokenizer.decode(clean.flatten(0, 1)))
+    frames = frames.reshape(*clean.shape[:2], *frames.shape[1:])
     before = [now.latents, *clean.unbind(1)] if given is None else list(given.unbind(1))
     return [Drawn(frames[:, k], clean[:, k], before[k], pitches[k]) for k in range(count)]
 

@@ -158,14 +158,17 @@ def _do(line: Mapping[str, Any], session: Session, starts: Starts) -> NDArray[np
         place = line["reset"]
         start = starts.clip(place["start"]) if "start" in place else _unpacked(place["clip"])
         clip = (start.frames[None], start.actions[None], start.pitch[None])
-        return session.reset(*clip, seeds=[line["seed"]])[0]
-    if "action" in line:
-        return session.step(np.array([line["action"]], np.float32))[0]
-    if "undo" in line:
-        return session.undo(line["undo"])[0]
-    if "load" in line:
-        return session.load(base64.b64decode(line["load"]))[0]
-    raise LogError(f"nothing to do in it: {sorted(line)}")
+        frames = session.reset(*clip, seeds=[line["seed"]])
+    elif "action" in line:
+        frames = session.step(np.array([line["action"]], np.float32))
+    elif "undo" in line:
+        frames = session.undo(line["undo"])
+    elif "load" in line:
+        frames = session.load(base64.b64decode(line["load"]))
+    else:
+        raise LogError(f"nothing to do in it: {sorted(line)}")
+    shown: NDArray[np.uint8] = frames[0]
+    return shown
 
 
 def _packed(start: Start) -> str:
