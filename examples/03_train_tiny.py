@@ -32,8 +32,11 @@ for number in range(4):
 
 train = ["--data", "footage", "--preset", "micro", "--set", "loop.log_every=5"]
 tokenizer, denoiser = ["--out", "run/tokenizer"], ["--out", "run/denoiser"]
-main(["train", "tokenizer", *train, *tokenizer, "--set", "loop.steps=40"])
-more = ["--tokenizer", "run/tokenizer", "--set", "loop.steps=60", "--set", "window=4"]
+main(["train", "tokenizer", *train, *tokenizer, "--set", "loop.steps=15"])
+# Usually the model is handed the last frame, turned as the mouse commands: then little is left to
+# learn in seconds. Without it, it learns from noise.
+more = ["--set", "model.recycle=none", "--set", "loop.warmup=5", "--set", "window=4"]
+more += ["--tokenizer", "run/tokenizer", "--set", "loop.steps=40"]
 main(["train", "denoiser", *train, *denoiser, *more])
 runs = ["--tokenizer", "run/tokenizer", "--denoiser", "run/denoiser"]
 main(["train", "world", *runs, "--starts", "footage", "--count", "3", "--out", "my-world"])

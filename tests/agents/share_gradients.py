@@ -13,6 +13,7 @@ from agents.team import TeamPPO
 from nfd_gym.train.distributed import join, leave
 
 LANES, STEPS = 4, 6
+LIMITS = (0.05, 1000.0)  # of the gradient: one that bites, one that does not
 
 
 class Still(gymnasium.Env):
@@ -22,27 +23,31 @@ class Still(gymnasium.Env):
     action_space = gymnasium.spaces.Discrete(5)
 
 
-def main(out: Path, max_grad_norm: float) -> None:
+def main(out: Path) -> None:
+    """Side effect: rank 0 saves the weights after the update, for each limit of the gradient."""
     torch.set_num_threads(1)
     team = join()
     mine = np.array_split(np.arange(LANES), team.ranks)[team.rank]
-    model = TeamPPO(
-        "CnnPolicy",
-        DummyVecEnv([Still for _ in mine]),
-        team=team,
-        seed=team.rank,  # other weights on every rank, until rank 0's are sent round
-        n_steps=STEPS,
-        batch_size=STEPS * len(mine),
-        n_epochs=3,
-        normalize_advantage=False,  # it is the one thing that is done per rank
-        learning_rate=1e-3,
-        max_grad_norm=max_grad_norm,
-    )
-    model.set_logger(Logger(None, []))
-    fill(model, mine)
-    model.train()
-    if team.leads:
-        np.savez(out, **{key: part.numpy() for key, part in model.policy.state_dict().items()})
+    for limit in LIMITS:
+        model = TeamPPO(
+            "CnnPolicy",
+            DummyVecEnv([Still for _ in mine]),
+            team=team,
+            seed=team.rank,  # other weights on every rank, until rank 0's are sent round
+            n_steps=STEPS,
+            batch_size=STEPS * len(mine),
+            n_epochs=2,
+            normalize_advantage=False,  # it is the one thing that is done per rank
+            learning_rate=1e-3,
+            max_grad_norm=limit,
+        )
+        model.set_logger(Logger(None, []))
+        fill(model, mine)
+        model.train()
+        assert model.max_grad_norm == limit
+        if team.leads:
+            weights = {key: part.numpy() for key, part in model.policy.state_dict().items()}
+            np.savez(out / f"{team.ranks}-{limit}.npz", **weights)
     leave(team)
 
 
@@ -70,4 +75,4 @@ def fill(model: TeamPPO, lanes: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]))
