@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from nfd_gym.data import open_source
 from nfd_gym.eval import measure as measuring
 from nfd_gym.eval import quick, report
 from nfd_gym.eval.measure import Amount
+from nfd_gym.eval.table import COLUMNS, control_rows
 from nfd_gym.world import WorldModel
 
 pytest.importorskip("matplotlib")
@@ -44,6 +46,24 @@ def test_one_command_writes_figures_table_plots_and_films(
     assert "one step ahead, all: PSNR, dB" in shown and "loss, other actions / true" in shown
     assert section["command"].startswith("python -m nfd_gym eval")
     assert "FVD" not in (out / "table.md").read_text(), "our own features must not be called FVD"
+
+
+def test_probes_are_judged_beside_their_recordings(
+    tiny_world_path: Path, texture_recordings: Path, tmp_path: Path
+) -> None:
+    """The recordings double as probes; what counts is who is judged on what."""
+    folder = tmp_path / "probes"
+    shutil.copytree(texture_recordings, folder)
+    index = json.loads((folder / "index.json").read_text())
+    for entry, action in zip(index["clips"], ("turn_left", "noop", "attack"), strict=True):
+        entry |= {"action": action, "context_frames": 30}
+    (folder / "index.json").write_text(json.dumps(index))
+    world = WorldModel.load(tiny_world_path)
+    figures = measuring.controllability(world, folder, 5, lanes=2, steps=None)
+    assert figures["world"]["turn_probes"] == figures["real"]["turn_probes"] == 1
+    assert figures["world"]["noop_probes"] == 1 and figures["world"]["dig_probes"] == 0
+    assert len(figures["world_probes"]) == 3
+    assert all(len(row) == len(COLUMNS) for row in control_rows(figures))
 
 
 def test_quick_prints_and_draws(
