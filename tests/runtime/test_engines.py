@@ -37,20 +37,20 @@ def differences(
 
 
 @pytest.mark.parametrize(("lanes", "steps"), [(1, 1), (3, 2)])
-def test_openvino_follows_eager(
-    tiny_world: WorldModel, tiny_world_path: Path, lanes: int, steps: int
-) -> None:
+def test_openvino_follows_eager(tiny_world_path: Path, lanes: int, steps: int) -> None:
     pytest.importorskip("openvino")
-    largest = differences(tiny_world, tiny_world_path, "openvino", lanes, steps, 10, "cpu")
+    world = WorldModel.load(tiny_world_path)
+    largest = differences(world, tiny_world_path, "openvino", lanes, steps, 10, "cpu")
     assert max(largest) <= GREY_LEVELS
 
 
 def test_openvino_really_runs_its_graph(
-    tiny_world: WorldModel, tiny_world_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_world_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino")
-    clip = Starts(WorldModel.load(tiny_world_path)).clip(0)
-    session = Session(tiny_world, engine="openvino")
+    world = WorldModel.load(tiny_world_path)
+    clip = Starts(world).clip(0)
+    session = Session(world, engine="openvino")
     session.reset(clip.frames[None], clip.actions[None], clip.pitch[None], [0])
     eager_steps = []
     monkeypatch.setattr(
@@ -106,6 +106,7 @@ def test_old_conversions_are_forgotten(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own
 def test_compile_follows_eager(tiny_world: WorldModel, tiny_world_path: Path) -> None:
     assert max(differences(tiny_world, tiny_world_path, "compile", 1, 1, 4, "cpu")) <= GREY_LEVELS
 
@@ -140,7 +141,7 @@ def test_missing_engines_and_devices_are_named(
         make_engine("compile", tiny_world, 1, (1.0,), "cpu")
 
 
-def test_auto_is_silent(tiny_world: WorldModel, capfd: pytest.CaptureFixture[str]) -> None:
-    make_engine("auto", tiny_world, 1, (1.0,), "cpu")
+def test_auto_is_silent(tiny_world_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    make_engine("auto", WorldModel.load(tiny_world_path), 1, (1.0,), "cpu")
     out, err = capfd.readouterr()
     assert out == "" and err == ""
