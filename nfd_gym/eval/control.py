@@ -129,6 +129,8 @@ def summarise(
         yaw, pitch = commanded(probe, codec)
         if probe.action in TURNS and "yaw" in got:
             axis, told = ("pitch", pitch) if probe.action.startswith("look") else ("yaw", yaw)
+            if abs(told) < 0.05:  # the view was already at its limit
+                continue
             # A tenth of the command is the least that counts as turning at all.
             signs.append(got[axis] * np.sign(told) > 0.1 * abs(told))
             rates.setdefault(probe.action, []).append(got[axis] / told)

@@ -44,9 +44,8 @@ def main(args: argparse.Namespace) -> int:
     if args.quick:
         quick.run(args.world, args.data, args.out, args.probes, args.steps)
         return 0
-    from nfd_gym.eval.plots import (
-        plot_all,  # before the work, so that a missing extra is said at once
-    )
+    # Before the work, so that a missing extra is said at once.
+    from nfd_gym.eval.plots import plot_all
 
     began = time.monotonic()
     world = open_world(args.world)
@@ -73,8 +72,7 @@ def main(args: argparse.Namespace) -> int:
         stored = results.record(section, summary, command, path=args.results)
     else:
         print(f"{args.results.parent} does not exist, so no results file was written.")
-        stored = {"figures": {"table": shown}, "command": command, "commit": results.commit(),
-                  "machine": results.machine(), "date": "today"}  # fmt: skip
+        stored = results.stamped({"table": shown}, command)
     text = results.markdown(stored)
     (args.out / "table.md").write_text(text, "utf-8")
     print(text)

@@ -35,13 +35,7 @@ def record(
     if not re.fullmatch(r"[\w.-]+", section):
         raise ValueError(f"A section name has letters, digits, . _ and -, got {section!r}.")
     results = load(path)
-    results[section] = {
-        "figures": dict(figures),
-        "command": command,
-        "commit": commit(),
-        "machine": machine(),
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-    }
+    results[section] = stamped(figures, command)
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, json.dumps(results, indent=1, sort_keys=True, allow_nan=False) + "\n")
     if readme is not None and readme.exists():
@@ -51,6 +45,17 @@ def record(
             _replace(readme, fresh)
     stored: dict[str, Any] = results[section]
     return stored
+
+
+def stamped(figures: Mapping[str, Any], command: str) -> dict[str, Any]:
+    """Figures with the command, commit, machine and date that made them."""
+    return {
+        "figures": dict(figures),
+        "command": command,
+        "commit": commit(),
+        "machine": machine(),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+    }
 
 
 def load(path: Path = RESULTS) -> dict[str, Any]:
