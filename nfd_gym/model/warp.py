@@ -44,8 +44,10 @@ def warp(
     )
     old = torch.einsum("bij,hwj->bhwi", rotation(dpitch, dyaw, pitch), rays)
     depth = old[..., 2:].clamp_min(1e-3)  # behind the camera only beyond +-90 degrees a tick
-    scale = torch.tensor([2 * focal / width, 2 * focal / height], device=pixels.device)
-    grid = old[..., :2] / depth * scale
+    seen = old[..., :2] / depth
+    # Scalars, not a tensor made here: a copy from the host cannot be captured in a CUDA graph.
+    columns, rows = seen[..., 0] * (2 * focal / width), seen[..., 1] * (2 * focal / height)
+    grid = torch.stack([columns, rows], dim=-1)
     out = F.grid_sample(pixels, grid, mode=mode, padding_mode="border", align_corners=False)
     return out.clamp(-1.0, 1.0)  # bicubic overshoots at edges
 
