@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses, changed from the command line by `--preset NAME --set a.b=value`."""
+"""Settings: frozen dataclasses, changed with `--preset NAME --set a.b=value`."""
 
 import argparse
 import dataclasses

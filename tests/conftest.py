@@ -3,7 +3,6 @@
 import ipaddress
 import socket
 from collections.abc import Iterator
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
