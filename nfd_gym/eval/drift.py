@@ -22,15 +22,20 @@ Curve = npt.NDArray[np.float64]
 
 def picture_curves(videos: Frames) -> dict[str, Curve]:
     """Statistics of (B, T, H, W, 3), averaged over B, each (T,)."""
-    pixels = videos.astype(np.float32)
+    each = [_picture_curves(video) for video in videos]
+    return {name: np.mean([curves[name] for curves in each], axis=0) for name in each[0]}
+
+
+def _picture_curves(video: Frames) -> dict[str, Curve]:
+    pixels = video.astype(np.float32)
     curves = {
-        "edge_energy": np.stack([edge_energy(video) for video in videos]).mean(axis=0),
-        "brightness": pixels.mean(axis=(0, 2, 3, 4)),
-        "contrast": pixels.std(axis=(2, 3)).mean(axis=(0, 2)),
-        "flicker": np.stack([np.append(flicker(video), np.nan) for video in videos]).mean(axis=0),
+        "edge_energy": edge_energy(video),
+        "brightness": pixels.mean(axis=(1, 2, 3)),
+        "contrast": pixels.std(axis=(1, 2)).mean(axis=1),
+        "flicker": np.append(flicker(video), np.nan),  # the last frame has no next one
     }
     for channel, name in enumerate(("red", "green", "blue")):
-        curves[name] = pixels[..., channel].mean(axis=(0, 2, 3))
+        curves[name] = pixels[..., channel].mean(axis=(1, 2))
     return {name: np.asarray(curve, np.float64) for name, curve in curves.items()}
 
 
