@@ -6,6 +6,8 @@ from collections import deque
 
 import numpy as np
 
+SPAN_S = 2.0  # the figures on the screen speak of this long
+
 
 class Metronome:
     """Ticks on a fixed grid. A late tick is never made up for: the world just runs slower."""
@@ -14,8 +16,9 @@ class Metronome:
         self.period = 1.0 / rate
         self.rate = rate
         self.due = time.perf_counter()
-        self.starts: deque[float] = deque(maxlen=int(rate * 2) + 1)  # two seconds
+        self.starts: deque[float] = deque()  # of the last two seconds, at least the last two
         self.ticks = self.late = 0
+        self.awake_s = 0.0  # time spent ticking, rests left out
 
     def wait(self, stop: threading.Event) -> None:
         """Sleep until the next tick is due, or until `stop`. Side effect: counts the tick."""
@@ -23,7 +26,11 @@ class Metronome:
         if now < self.due:
             stop.wait(self.due - now)
             now = time.perf_counter()
+        if self.starts:
+            self.awake_s += now - self.starts[-1]
         self.starts.append(now)
+        while len(self.starts) > 2 and now - self.starts[0] > SPAN_S:
+            self.starts.popleft()
         self.ticks += 1
         # Lateness below one period is jitter and stays on the grid; beyond it the grid moves, for
         # catching up would play the hands' old inputs in fast motion.

@@ -72,7 +72,7 @@ def badges(facts: dict[str, Any]) -> list[Badge]:
 def slow_motion(facts: dict[str, Any]) -> float | None:
     """The share of real time that the machine keeps up with, or None when it keeps up."""
     fps, rate = facts.get("fps") or 0.0, facts.get("rate") or 0.0
-    if facts.get("ticks", 0) < rate or not fps or fps >= SLOW * rate:
+    if facts.get("awake_s", 0.0) < 1.0 or not fps or fps >= SLOW * rate:
         return None  # the first second says nothing yet
     return fps / rate
 

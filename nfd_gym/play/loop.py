@@ -49,7 +49,7 @@ class Loop(threading.Thread):
     def publish(self, shown: Shown) -> None:
         """Make `shown` the newest picture. Side effect: wakes everyone who waits for one."""
         fps = self.metronome.fps()
-        clock = {"fps": fps, "rate": self.metronome.rate, "ticks": self.metronome.ticks}
+        clock = {"fps": fps, "rate": self.metronome.rate, "awake_s": self.metronome.awake_s}
         latency = self.latency_ms.recent_at(50)
         clock["latency_ms"] = latency[0] if latency else None
         with self._news:
@@ -90,9 +90,10 @@ class Loop(threading.Thread):
         metronome, lines = self.metronome, []
         tick = self.game.tick_ms.at(50, 95, 99)
         if tick:
-            seconds = metronome.ticks / metronome.rate
+            seconds = max(metronome.awake_s, 1e-9)
             lines.append(
-                f"{metronome.ticks} ticks ({seconds:.0f} s at {metronome.rate:g} a second), "
+                f"{metronome.ticks} ticks in {seconds:.1f} s: "
+                f"{(metronome.ticks - 1) / seconds:.2f} of {metronome.rate:g} a second, "
                 f"{metronome.late} of them more than one tick late; "
                 f"a step took {tick[0]:.1f} ms (median), {tick[1]:.1f} (p95), {tick[2]:.1f} (p99)"
             )

@@ -27,7 +27,7 @@ class Window:
         self.running = True
         self.grabbed = False
         self.hud = False
-        self.help_until = time.monotonic() + HELP_S
+        self.help_until: float | None = None  # set by the first picture
         self.shown: Shown | None = None
         self.draw_ms = 0.0
         # The display alone: pygame.init() would open the sound card too, which servers lack.
@@ -67,6 +67,8 @@ class Window:
         """Put the newest picture on the screen and tell the loop when it got there."""
         if self.shown is None:
             return
+        if self.help_until is None:
+            self.help_until = time.monotonic() + HELP_S
         start = time.perf_counter()
         facts = {**self.shown.facts, "ms": {**self.shown.facts["ms"], "draw": self.draw_ms}}
         self.painter.picture(self.screen, self.shown.frame)
@@ -121,7 +123,7 @@ class Window:
         elif function == "hud":
             self.hud = not self.hud
         elif function == "help":
-            on = time.monotonic() < self.help_until
+            on = time.monotonic() < (self.help_until or 0.0)
             self.help_until = 0.0 if on else float("inf")
         elif function == "fullscreen":
             pygame.display.toggle_fullscreen()
