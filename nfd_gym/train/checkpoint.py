@@ -25,6 +25,11 @@ def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save` wrote; a truncated or foreign file is a ValueError that says which one."""
+    if not path.is_file():
+        raise ValueError(
+            f"there is no checkpoint at {path}; name a run of `python -m nfd_gym train` that has "
+            "saved at least once"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
