@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.runtime.engine import Drawn, EagerEngine, EngineError
-from nfd_gym.runtime.window_step import WindowStep, gather, is_full, step_inputs
+from nfd_gym.runtime.window_step import WindowStep, is_full, windows
 from nfd_gym.world import WorldModel
 
 
@@ -32,14 +32,13 @@ class CompileEngine:
         self.device = device
         self.eager = EagerEngine(world, sigmas, device)
         self.compiled = torch.compile(WindowStep(world, sigmas).eval(), dynamic=False)
-        self.past = step_inputs(world, lanes, device)[-2:]
 
     @torch.no_grad()
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
-        gather(cache, *self.past)
+        past = [part.contiguous() for part in windows(cache)]  # strides would be recompiled for
         frame, latents, pitch = now.frame.clone(), now.latents.clone(), now.pitch.clone()
-        *drawn, keys, values = self.compiled(frame, pitch, latents, actions, noise, *self.past)
+        *drawn, keys, values = self.compiled(frame, pitch, latents, actions, noise, *past)
         cache.append(keys, values)
         return Drawn(*drawn)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.runtime.engine import Drawn, EagerEngine, EngineError
-from nfd_gym.runtime.window_step import WindowStep, gather, is_full, step_inputs
+from nfd_gym.runtime.window_step import WindowStep, is_full, step_inputs, windows
 from nfd_gym.world import WorldModel
 
 WARM_UPS = 3  # steps before capture: libraries choose and load their kernels in the first ones
@@ -42,11 +42,9 @@ class CUDAGraphEngine:
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
-        *small, keys, values = self.inputs
-        given = (now.frame, now.pitch, now.latents, actions, noise)
-        for buffer, value in zip(small, given, strict=True):
+        given = (now.frame, now.pitch, now.latents, actions, noise, *windows(cache))
+        for buffer, value in zip(self.inputs, given, strict=True):
             buffer.copy_(value, non_blocking=True)
-        gather(cache, keys, values)
         self.graph.replay()
         *drawn, new_keys, new_values = self.outputs
         cache.append(new_keys, new_values)

@@ -19,7 +19,7 @@ from nfd_gym.model.cache import FrameCache
 from nfd_gym.runtime.converted import converted
 from nfd_gym.runtime.engine import Drawn, EagerEngine, EngineError
 from nfd_gym.runtime.fingerprint import fingerprint
-from nfd_gym.runtime.window_step import WindowStep, gather, is_full, step_inputs
+from nfd_gym.runtime.window_step import WindowStep, is_full, step_inputs, windows
 from nfd_gym.world import WorldModel
 
 CPU = torch.device("cpu")
@@ -44,14 +44,12 @@ class OpenVINOEngine:
         self.eager = EagerEngine(world, sigmas, device)
         self.compiled = _compiled(world, lanes, tuple(sigmas))
         self.request = self.compiled.model.create_infer_request()
-        self.past = step_inputs(world, lanes, CPU)[-2:]
 
     @torch.no_grad()
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
-        gather(cache, *self.past)
-        given = (now.frame, now.pitch, now.latents, actions, noise, *self.past)
+        given = (now.frame, now.pitch, now.latents, actions, noise, *windows(cache))
         made = self.request.infer(
             {i: value.contiguous().numpy() for i, value in enumerate(given)},
             share_inputs=True,

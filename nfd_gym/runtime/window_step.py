@@ -13,10 +13,12 @@ from nfd_gym.world import WorldModel
 class Window:
     """A full window of context: what `draw` reads and appends to in place of the ring."""
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        self.keys, self.values = keys, values  # (layers, B, window, N, heads, d), oldest first
-        self.new = (keys[:, :, :0], values[:, :, :0])
-        self.length = keys.shape[2]
+    def __init__(self, past: Sequence[Tensor]) -> None:
+        """`past`: the keys of every layer, then the values, each (B, window, N, heads, d)."""
+        self.layers = len(past) // 2
+        self.keys, self.values = past[: self.layers], past[self.layers :]
+        self.length = past[0].shape[1]
+        self.new: tuple[Tensor, ...] = ()
 
     def mask(self) -> None:
         return None
@@ -32,7 +34,7 @@ class Window:
 
 
 class WindowStep(nn.Module):
-    """(frame, pitch, latents, actions, noise, keys, values) -> Drawn's fields, keys, values."""
+    """(frame, pitch, latents, actions, noise, *past) -> Drawn's fields, new keys, new values."""
 
     def __init__(self, world: WorldModel, sigmas: Sequence[float]) -> None:
         super().__init__()
@@ -46,10 +48,9 @@ class WindowStep(nn.Module):
         latents: Tensor,
         actions: Tensor,
         noise: Tensor,
-        keys: Tensor,
-        values: Tensor,
+        *past: Tensor,
     ) -> tuple[Tensor, ...]:
-        window = Window(keys, values)
+        window = Window(past)
         now = Drawn(frame, latents, latents, pitch)
         made = draw(self.world, self.sigmas, window, now, actions, noise)
         return made.frame, made.latents, made.before, made.pitch, *window.new
@@ -58,10 +59,10 @@ class WindowStep(nn.Module):
 def step_inputs(world: WorldModel, lanes: int, device: torch.device) -> tuple[Tensor, ...]:
     """Zeros of the shapes that `WindowStep` takes."""
     c, (width, height) = world.denoiser.config, world.size
-    past = (len(c.causal_blocks), lanes, c.window, c.tokens, c.heads, c.head_dim)
+    past = (lanes, c.window, c.tokens, c.heads, c.head_dim)
     code = (lanes, c.tokens, c.channels)
     frame = torch.zeros(lanes, height, width, 3, dtype=torch.uint8, device=device)
-    shapes = ((lanes,), code, (lanes, c.action_width), code, past, past)
+    shapes = [(lanes,), code, (lanes, c.action_width), code, *[past] * 2 * len(c.causal_blocks)]
     return frame, *(torch.zeros(shape, device=device) for shape in shapes)
 
 
@@ -70,9 +71,7 @@ def is_full(cache: FrameCache) -> bool:
     return bool((cache.valid >= cache.window).all())
 
 
-def gather(cache: FrameCache, keys: Tensor, values: Tensor) -> None:
-    """Copy the cache's full window, oldest first, into buffers (layers, B, window, N, heads, d)."""
-    for layer in range(len(keys)):
-        old_keys, old_values = cache.past(layer)
-        keys[layer].copy_(old_keys)
-        values[layer].copy_(old_values)
+def windows(cache: FrameCache) -> list[Tensor]:
+    """The `past` of a cache with full windows: views where the ring has not wrapped."""
+    layers = [cache.past(layer) for layer in range(len(cache.keys))]
+    return [keys for keys, _ in layers] + [values for _, values in layers]
