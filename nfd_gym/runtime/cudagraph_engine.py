@@ -55,7 +55,7 @@ class CUDAGraphEngine:
 def _capture(
     step: WindowStep, inputs: tuple[Tensor, ...], device: torch.device
 ) -> tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...]]:
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):  # capture is not allowed to be the first to touch a library
         for _ in range(WARM_UPS):

@@ -100,7 +100,7 @@ def _convert(world: WorldModel, lanes: int, sigmas: Sequence[float], folder: Pat
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing bakes shapes in and says so: it is meant to
         step = WindowStep(world, sigmas).eval()
-        traced = torch.jit.trace(step, zeros, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(step, zeros, check_trace=False)
         shapes = [openvino.PartialShape(list(value.shape)) for value in zeros]
         graph = openvino.convert_model(traced, input=shapes)
     openvino.save_model(graph, folder / "step.xml", compress_to_fp16=False)
