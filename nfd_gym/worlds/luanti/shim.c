@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@ static uint8_t *window_pixels;
 static size_t window_bytes;
 static int (*real_usleep)(useconds_t);
 static int (*real_nanosleep)(const struct timespec *, struct timespec *);
+static int (*real_sem_timedwait)(sem_t *, const struct timespec *);
 
 static int on_main_thread(void) { return syscall(SYS_gettid) == main_thread; }
 
@@ -124,6 +126,35 @@ int nanosleep(const struct timespec *want, struct timespec *left) {
     return shared && shared->clock_us && on_main_thread() ? 0 : real_nanosleep(want, left);
 }
 
+/* The other threads run in real time, but they must not give up waiting for the main thread because
+ * the controller took long to think: time for which the gate was closed is added to their deadlines.
+ * (The mesh maker waits one second for a texture, and would go on without it.) */
+static volatile int64_t parked_us, parked_since_us;
+
+static int64_t parked_so_far(void) {
+    int64_t since = parked_since_us;
+    return parked_us + (since ? monotonic_us() - since : 0);
+}
+
+int sem_timedwait(sem_t *restrict sem, const struct timespec *restrict until) {
+    if (!real_sem_timedwait) real_sem_timedwait = dlsym(RTLD_NEXT, "sem_timedwait");
+    if (!shared || !shared->clock_us || on_main_thread()) return real_sem_timedwait(sem, until);
+    int64_t deadline = (int64_t)until->tv_sec * 1000000 + until->tv_nsec / 1000;
+    int64_t before = parked_so_far(), granted = 0;
+    for (;;) {
+        int64_t at = deadline + granted;
+        struct timespec extended = {at / 1000000, at % 1000000 * 1000};
+        int result = real_sem_timedwait(sem, &extended);
+        if (result == 0 || errno != ETIMEDOUT) return result;
+        int64_t parked = parked_so_far() - before;
+        if (parked <= granted) { /* the main thread has had its time */
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        granted = parked;
+    }
+}
+
 /* ---- the picture ---------------------------------------------------------------------------- */
 
 static void *gl(const char *name) {
@@ -178,8 +209,11 @@ static void hand_over(void) {
     ssize_t n;
     do n = write(done_fd, &byte, 1); while (n < 0 && errno == EINTR);
     if (n != 1) _exit(0);
+    parked_since_us = monotonic_us();
     do n = read(go_fd, &byte, 1); while (n < 0 && errno == EINTR);
     if (n != 1) _exit(0); /* the controller is gone */
+    parked_us += monotonic_us() - parked_since_us;
+    parked_since_us = 0;
 }
 
 void glXSwapBuffers(void *display, unsigned long drawable) {
