@@ -163,12 +163,12 @@ def test_weights_of_another_world_are_refused_even_with_their_checksum(folder: P
 
 def test_no_world_at_all(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere", Path(__file__)):
-        with pytest.raises(WorldError, match="no world at .*train one with `python -m nfd_gym"):
+        with pytest.raises(WorldError, match=r"no world at .*train one with `python -m nfd_gym"):
             WorldModel.load(place)
 
 
 def test_parts_that_do_not_fit_are_refused(tiny_world: WorldModel) -> None:
-    with pytest.raises(WorldError, match="action width is 25 but .* give 2; bundle runs"):
+    with pytest.raises(WorldError, match=r"action width is 25 but .* give 2; bundle runs"):
         replace(tiny_world, codec=Continuous(2))
     with pytest.raises(WorldError, match="has no camera"):
         replace(tiny_world, codec=KeysAndMouse(camera=None))
@@ -204,7 +204,7 @@ def test_weights_that_are_not_finite_are_not_saved(tiny_world_path: Path, tmp_pa
 
 def test_a_folder_that_cannot_be_written_is_named(tiny_world: WorldModel, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorldError, match="file cannot be written .*choose another folder"):
+    with pytest.raises(WorldError, match=r"file cannot be written .*choose another folder"):
         tiny_world.save(tmp_path / "file")
 
 

@@ -4,8 +4,8 @@ It starts as a linear patch code (PCA), which is already good and nearly free, a
 is not linear: a small residual net beside the encoder, one beside the decoder, and a refiner that
 sees across patch borders. All three are zero-initialised, so training begins at the PCA's quality.
 
-Without the nets (`hidden=0`) the code is a projection: encoding a decoded picture changes nothing, so
-a rollout that recycles its own frames loses nothing to the code however long it runs.
+Without the nets (`hidden=0`) the code is a projection: encoding a decoded picture changes nothing,
+so a rollout that recycles its own frames loses nothing to the code however long it runs.
 """
 
 from dataclasses import dataclass

@@ -191,14 +191,14 @@ class DenoiserStage:
 def band_energy(out: Tensor, clean: Tensor, bands: int = 8) -> Tensor:
     """How far the energy of each token's frequency bands is from the real one.
 
-    Squared error makes a net that does not know where a blade of grass is draw none; a rollout feeds
-    that back and is a wash after ten frames. This term knows nothing of places: it only asks for as
-    much of every band (neighbouring channels of the patch code, coarse to fine) as the frame has.
+    Squared error makes a net that does not know where a blade of grass is draw none; a rollout
+    feeds that back and is a wash after ten frames. This term knows nothing of places: it only asks
+    for as much of every band (neighbouring channels of the patch code, coarse to fine) as the frame has.
     """
     return (amount_by_band(out, bands) - amount_by_band(clean, bands)).abs().mean()
 
 
 def amount_by_band(latents: Tensor, bands: int) -> Tensor:
-    """(..., C) -> (..., bands): root mean square of neighbouring channels; its slope at 0 is finite."""
+    """(..., C) -> (..., bands): root mean square of neighbouring channels; finite slope at 0."""
     split = latents.reshape(*latents.shape[:-1], bands, -1)
     return (split.square().mean(-1) + 1e-4).sqrt()

@@ -1,4 +1,4 @@
-"""Samplers against Gaussian data, where the clean prediction and the flow's end are known formulas."""
+"""Samplers against Gaussian data, whose clean prediction and flow's end are known formulas."""
 
 import math
 from itertools import pairwise
@@ -89,7 +89,7 @@ def test_refine_puts_the_same_noise_back() -> None:
 
 
 def test_fresh_noise_gives_the_right_spread() -> None:
-    """Independent noise per step samples the data: N(MEAN, STD^2) from the exact consistency map."""
+    """Independent noise per step samples the data when the prediction is the flow's exact end."""
     random = torch.Generator().manual_seed(1)
     noise, again = torch.randn((2, 100_000), generator=random, dtype=torch.float64)
 

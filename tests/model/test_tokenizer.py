@@ -8,11 +8,21 @@ from torch import Tensor, nn
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 
 
-def make_tokenizer(channels: int = 8, patch: int = 8) -> Tokenizer:
+def make_tokenizer(channels: int = 8, hidden: int = 16) -> Tokenizer:
     torch.manual_seed(0)
     return Tokenizer(
-        TokenizerConfig(height=16, width=24, patch=patch, channels=channels, hidden=16, refine=8)
+        TokenizerConfig(height=16, width=24, patch=8, channels=channels, hidden=hidden, refine=8)
     )
+
+
+def test_without_nets_encoding_a_decoded_picture_changes_nothing() -> None:
+    """So a rollout that recycles its own frames loses nothing to the code, however long it is."""
+    tokenizer = make_tokenizer(hidden=0)
+    tokenizer.init_pca(make_pictures())
+    latents = torch.randn((4, 6, 8), generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        again = tokenizer.encode(tokenizer.decode_unclamped(latents))
+    torch.testing.assert_close(again, latents, atol=1e-4, rtol=1e-4)
 
 
 def make_pictures(count: int = 64) -> Tensor:
@@ -57,7 +67,7 @@ def test_pca_latents_have_unit_deviation_and_no_correlation() -> None:
 
 
 def test_pictures_of_low_rank_survive_exactly() -> None:
-    """Patches that are mixtures of `channels` patterns; also seen: tokens are in row-major order."""
+    """Patches that are mixtures of `channels` patterns; and tokens are in row-major order."""
     random = torch.Generator().manual_seed(3)
     patterns = torch.randn((8, 3 * 8 * 8), generator=random) * 0.05
     mixed = torch.randn((64, 6, 8), generator=random) @ patterns + 0.1
@@ -75,7 +85,7 @@ def test_pictures_of_low_rank_survive_exactly() -> None:
 
 
 def test_training_starts_from_the_linear_code() -> None:
-    """The nets beside it are zero at first, but every weight of them gets or will get a gradient."""
+    """The nets beside it are zero at first, but gradients reach them."""
     tokenizer, pictures = make_tokenizer(), make_pictures(4)
     tokenizer.init_pca(make_pictures())
     latents = tokenizer.encode(pictures)
