@@ -193,7 +193,8 @@ def band_energy(out: Tensor, clean: Tensor, bands: int = 8) -> Tensor:
 
     Squared error makes a net that does not know where a blade of grass is draw none; a rollout
     feeds that back and is a wash after ten frames. This term knows nothing of places: it only asks
-    for as much of every band (neighbouring channels of the patch code, coarse to fine) as the frame has.
+    for as much of every band (neighbouring channels of the patch code, coarse to fine) as the
+    frame has.
     """
     return (amount_by_band(out, bands) - amount_by_band(clean, bands)).abs().mean()
 
