@@ -103,6 +103,17 @@ def test_undo_within_the_spare_frames_is_exact() -> None:
             assert torch.equal(seen(cache, lane), seen(expected, lane))
 
 
+def test_a_lane_is_put_in_from_a_ring_that_has_wrapped() -> None:
+    for done in range(1, 10):
+        beside, cache = make_cache(3, spare=1), make_cache(spare=2)
+        beside.append(*frames(0, done, 3))
+        cache.append(*frames(1, 5))
+        kept = seen(cache, 0)
+        cache.put(1, beside, source=2)
+        assert torch.equal(seen(cache, 1), seen(beside, 2)), done
+        assert torch.equal(seen(cache, 0), kept), "the other lane stays"
+
+
 def test_undo_of_more_than_the_ring_holds_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot forget 8 frames"):
         make_cache(spare=3).truncate(8)
