@@ -14,8 +14,9 @@ from nfd_gym.data.clip import Source
 from nfd_gym.eval import control
 from nfd_gym.eval.drift import latent_curves, picture_curves, ratios, windows
 from nfd_gym.eval.fidelity import against_horizon, dream_all, one_step, rivals, through_tokenizer
+from nfd_gym.eval.following import following
 from nfd_gym.eval.frechet import frechet, i3d_features, latent_features
-from nfd_gym.eval.idm import AFTER, BEFORE, CLASSES, InverseDynamics, Labels, follow, labels
+from nfd_gym.eval.idm import InverseDynamics
 from nfd_gym.eval.rollout import Excerpt, Frames, cut, stack
 from nfd_gym.eval.shuffle import shuffled_ratio
 from nfd_gym.eval.subject import open_dream
@@ -170,24 +171,6 @@ def distances(
             ),
         }
     return out
-
-
-def following(judge: InverseDynamics, excerpt: Excerpt, dream: Frames) -> dict[str, Any]:
-    """Do the pictures show the actions that were given? For the dream and for the recordings."""
-    lead = min(BEFORE, excerpt.context)
-    told_parts: list[Labels] = []
-    read_parts: dict[str, list[Labels]] = {"world": [], "real": []}
-    whole = excerpt.span(excerpt.context - lead, excerpt.context + excerpt.horizon, lead)
-    for i, video in enumerate(dream):
-        seen = {"world": np.concatenate([whole.frames[i, :lead], video]), "real": whole.frames[i]}
-        for who, frames in seen.items():
-            read_parts[who].append(judge.read(frames))
-        told_parts.append(labels(whole.actions[i, BEFORE : len(whole.actions[i]) - AFTER]))
-    told = {task: np.concatenate([part[task] for part in told_parts]) for task in CLASSES}
-    return {
-        who: follow(told, {t: np.concatenate([part[t] for part in parts]) for t in CLASSES})
-        for who, parts in read_parts.items()
-    }
 
 
 def controllability(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nfd_gym.eval.fit_idm import fit
+from nfd_gym.eval.following import following
 from nfd_gym.eval.idm import (
     AFTER,
     BEFORE,
@@ -19,6 +20,7 @@ from nfd_gym.eval.idm import (
     score,
     small,
 )
+from nfd_gym.eval.rollout import Excerpt
 from nfd_gym.keyboard import KEY_INDEX, PITCH, YAW
 
 
@@ -101,3 +103,26 @@ def test_the_judge_learns_what_it_is_shown() -> None:
     same = fit([video], [labels(actions)], steps=2, seed=3, batch=4)
     for ours, theirs in zip(again.parameters(), same.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+class Oracle(InverseDynamics):
+    """Reads the class off the brightness, so that dream and recording can be told apart."""
+
+    def read(self, video: np.ndarray) -> dict[str, np.ndarray]:
+        shown = (video[BEFORE : len(video) - AFTER, 0, 0, 0] > 100).astype(np.int64)
+        return {task: shown if task == "jump" else 0 * shown for task in CLASSES}
+
+
+def test_following_compares_the_dream_and_the_recording_with_the_same_actions() -> None:
+    """The recording shows every jump, the dream never does: recall 1 against 0 for jumping."""
+    rng = np.random.default_rng(1)
+    actions = np.zeros((3, 20, 25), np.float32)
+    actions[..., KEY_INDEX["jump"]] = rng.integers(0, 2, (3, 20))
+    light = 200 * actions[..., KEY_INDEX["jump"], None, None, None]
+    frames = np.broadcast_to(light, (3, 20, 4, 4, 3))
+    excerpt = Excerpt(frames.astype(np.uint8), actions, None, 5, ("a", "b", "c"))
+    result = following(Oracle(width=24), excerpt, np.zeros_like(excerpt.real))
+    assert result["real"]["tasks"]["jump"]["f1"] == 1.0
+    told = actions[:, 5 : 20 - AFTER, KEY_INDEX["jump"]]
+    assert result["world"]["frames"] == told.size == 3 * 13
+    assert result["world"]["tasks"]["jump"]["micro"] == pytest.approx(1 - told.mean())
