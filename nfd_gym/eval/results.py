@@ -51,11 +51,17 @@ def stamped(figures: Mapping[str, Any], command: str) -> dict[str, Any]:
     """Figures with the command, commit, machine and date that made them."""
     return {
         "figures": dict(figures),
-        "command": command,
+        "command": portable(command),
         "commit": commit(),
         "machine": machine(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
     }
+
+
+def portable(command: str) -> str:
+    """A command as others can type it: folders of this machine by their last two names."""
+    words = command.split(" ")
+    return " ".join("/".join(Path(w).parts[-2:]) if w.startswith("/") else w for w in words)
 
 
 def load(path: Path = RESULTS) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nfd_gym.eval.results import load, markdown, record, rewrite, scalars, show
+from nfd_gym.eval.results import load, markdown, portable, record, rewrite, scalars, show
 
 
 def test_a_section_is_merged_and_says_where_it_came_from(tmp_path: Path) -> None:
@@ -67,3 +67,8 @@ def test_infinities_and_bad_names_are_refused(tmp_path: Path) -> None:
         record("a", {"psnr": float("inf")}, "c", tmp_path / "r.json", readme=None)
     with pytest.raises(ValueError, match="section name"):
         record("a b", {}, "c", tmp_path / "r.json", readme=None)
+
+
+def test_commands_name_no_folder_of_this_machine() -> None:
+    told = portable("python -m nfd_gym eval --data /home/me/footage/val --out report")
+    assert told == "python -m nfd_gym eval --data footage/val --out report"
