@@ -9,8 +9,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from nfd_gym.agent import Policy
 from nfd_gym.keyboard import COMBINATIONS
-from nfd_gym.play.agent import Policy
 from nfd_gym.settings import nearest
 from nfd_gym.worlds.player import Player
 

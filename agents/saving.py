@@ -4,13 +4,15 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+from safetensors.torch import load, save
 from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
 
-from nfd_gym.play.agent import FACTS, FORMAT, read_facts
+from nfd_gym.agent import FACTS, FORMAT, WEIGHTS, read_facts
 
 # What SB3 would pickle along although a resumed run begins new episodes.
 LEFT_OUT = ("_last_obs", "_last_original_obs", "_last_episode_starts", "_last_lstm_states", "team")
@@ -22,10 +24,12 @@ def save_agent(model: BaseAlgorithm, path: Path, facts: dict[str, Any]) -> None:
     `facts` say what the policy sees and does: algorithm, codec, size, stack, repeat, policy_kwargs,
     and whatever else is worth knowing.
     """
-    known = {"format": FORMAT, **facts, "timesteps": model.num_timesteps}
+    weights, aliases = pack(model.policy.state_dict())
+    known = {"format": FORMAT, **facts, "timesteps": model.num_timesteps, "aliases": aliases}
     data = io.BytesIO()
     model.save(data, exclude=LEFT_OUT)
     with zipfile.ZipFile(data, "a") as archive:
+        archive.writestr(WEIGHTS, weights)
         archive.writestr(FACTS, json.dumps(known, indent=1))
     write_whole(path, data.getvalue())
 
@@ -45,18 +49,31 @@ def publish(path: Path, out: Path) -> int:
     """
     facts = read_facts(path)
     with zipfile.ZipFile(path) as archive:
-        state = torch.load(
-            io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True
-        )
-    # SB3 lists a shared feature extractor three times; one copy of each storage is enough.
-    halves = {v.data_ptr(): v.half() if v.is_floating_point() else v for v in state.values()}
-    weights, data = io.BytesIO(), io.BytesIO()
-    torch.save({key: halves[value.data_ptr()] for key, value in state.items()}, weights)
+        state = load(archive.read(WEIGHTS))
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("policy.pth", weights.getvalue())
+        archive.writestr(WEIGHTS, save(halves))
         archive.writestr(FACTS, json.dumps(facts, indent=1))
     write_whole(out, data.getvalue())
     return len(data.getvalue())
+
+
+def pack(state: Mapping[str, Tensor]) -> tuple[bytes, dict[str, str]]:
+    """Tensors as safetensors bytes, each storage once, and which other names share it.
+
+    SB3 lists a shared feature extractor three times.
+    """
+    first: dict[tuple[int, Any], str] = {}
+    aliases: dict[str, str] = {}
+    unique: dict[str, Tensor] = {}
+    for name, value in state.items():
+        kept = first.setdefault((value.data_ptr(), value.shape), name)
+        if kept == name:
+            unique[name] = value.detach().cpu().contiguous().clone()
+        else:
+            aliases[name] = kept
+    return save(unique), aliases
 
 
 def write_whole(path: Path, data: bytes) -> None:

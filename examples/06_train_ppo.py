@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # agents/ belongs to the rep
 
 from agents.lanes import Setup, codec_of, make_lanes
 from agents.saving import save_agent
-from nfd_gym.play.agent import Policy
+from nfd_gym.agent import Policy
 
 WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
 

@@ -34,7 +34,8 @@ MAY_IMPORT = {
         "envs",
         "worlds",
     },
-    "play": {"data", "world", "runtime", "envs", "worlds"},
+    "agent": {"runtime"},  # a trained policy, read from its zip
+    "play": {"agent", "data", "world", "runtime", "envs", "worlds"},
     "__init__": set(),
     "__main__": set(),
 }
@@ -42,8 +43,8 @@ MAY_IMPORT = {
 THIRD_PARTY = {
     "pygame": {"play"},
     "aiohttp": {"play"},
-    "stable_baselines3": set(),  # agents/ only
-    "sb3_contrib": set(),
+    "stable_baselines3": {"agent"},  # agents/ trains; one file reads the result, lazily
+    "sb3_contrib": {"agent"},
     "matplotlib": {"eval"},
     "openvino": {"runtime"},
     "onnx": {"runtime"},
@@ -51,8 +52,8 @@ THIRD_PARTY = {
     "pyarrow": {"data"},
     "h5py": {"data"},
     "Xlib": {"worlds"},
-    "gymnasium": {"__init__", "actions", "data", "envs", "worlds", "play", "eval"},
-    "torch": {"model", "diffusion", "runtime", "train", "envs", "eval", "world"},
+    "gymnasium": {"__init__", "actions", "agent", "data", "envs", "worlds", "play", "eval"},
+    "torch": {"agent", "model", "diffusion", "runtime", "train", "envs", "eval", "world"},
     "av": {"data", "eval", "play", "worlds"},
 }
 

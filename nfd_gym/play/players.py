@@ -124,7 +124,7 @@ def policy_player(policy: str, codec, rng: np.random.Generator) -> Player:
     if policy == "scripted":
         return scripted_player(codec, rng)
     if policy.endswith(".zip") and Path(policy).is_file():
-        from nfd_gym.play.agent import Agent
+        from nfd_gym.agent import Agent
 
         return Agent(Path(policy), codec)
     raise ValueError(f"--policy {policy!r} is neither random, scripted nor an existing agent.zip")

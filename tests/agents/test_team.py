@@ -12,7 +12,7 @@ import pytest
 
 from agents.callbacks import LAST
 from agents.team import TeamPPO
-from nfd_gym.play.agent import read_facts
+from nfd_gym.agent import read_facts
 from nfd_gym.train.distributed import Team
 from tests.agents.share_gradients import LIMITS, main
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load
 from stable_baselines3 import PPO
 
 from agents import train_dqn, train_ppo, train_recurrent_ppo
@@ -15,7 +16,7 @@ from agents.lanes import Setup, codec_of, make_lanes
 from agents.saving import publish, resume, save_agent
 from agents.zoo_dqn import hyperparams as zoo_dqn
 from agents.zoo_ppo import hyperparams as zoo_ppo
-from nfd_gym.play.agent import Agent, AgentError, Policy, read_facts
+from nfd_gym.agent import WEIGHTS, Agent, AgentError, Policy, read_facts
 
 PRESETS = ("multidiscrete", "discrete", "box")
 
@@ -29,8 +30,8 @@ def words(world: Path, out: Path, *more: str) -> list[str]:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    with zipfile.ZipFile(path) as archive, archive.open("policy.pth") as file:
-        return dict(torch.load(file, weights_only=True))
+    with zipfile.ZipFile(path) as archive:
+        return dict(load(archive.read(WEIGHTS)))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

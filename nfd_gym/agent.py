@@ -4,7 +4,6 @@ agents/saving.py writes the zip: SB3's own, plus `nfd_gym.json`, which says what
 (size, stack) and how it acts (codec, ticks that an action is held). The weights are plain tensors.
 """
 
-import io
 import json
 import zipfile
 from pathlib import Path
@@ -14,11 +13,14 @@ import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load
 
 from nfd_gym.actions import ActionCodec, codec_from_json
 from nfd_gym.runtime.resize import resize
 
 FACTS = "nfd_gym.json"
+WEIGHTS = "weights.safetensors"
 FORMAT = 1
 
 
@@ -50,13 +52,13 @@ class Policy:
         sees = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         self._policy = _policy_class(algorithm)(sees, self.codec.space(), lambda _: 0.0, **options)
         try:
-            state = torch.load(io.BytesIO(weights), map_location=device, weights_only=True)
             state = {
                 key: part.float() if part.is_floating_point() else part
-                for key, part in state.items()
+                for key, part in load(weights).items()
             }
+            state |= {name: state[kept] for name, kept in self.facts.get("aliases", {}).items()}
             self._policy.load_state_dict(state)
-        except (RuntimeError, ValueError, EOFError, OSError) as error:
+        except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise AgentError(
                 f"{path}: its weights do not fit {FACTS} ({error}); train it anew."
             ) from error
@@ -128,7 +130,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             facts = json.loads(archive.read(FACTS))
-            weights = archive.read("policy.pth")
+            weights = archive.read(WEIGHTS)
     except FileNotFoundError as error:
         raise AgentError(
             f"no agent at {path}; train one with `python -m agents.train_ppo`."
