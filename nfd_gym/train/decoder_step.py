@@ -1,4 +1,4 @@
-"""The decoder once more, on latents that the denoiser predicted. The encoder stays as it is.
+"""Stage 5: the decoder once more, on latents that the denoiser predicted; the encoder stays.
 
 Predicted latents are a little blurred; a decoder that has seen them draws the texture that belongs
 there. Half of every batch is ordinary reconstruction, so that real frames stay sharp.
