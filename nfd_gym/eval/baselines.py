@@ -38,17 +38,18 @@ def warp_frames(
 ) -> Frames:
     """Frames (..., H, W, 3) as seen after rotations (...) in degrees from view pitches (...)."""
     flat = frames.reshape(-1, *frames.shape[-3:])
-    turns = [
-        torch.from_numpy(np.ascontiguousarray(a, np.float32)).reshape(-1)
-        for a in (dpitch, dyaw, pitch)
-    ]
+    down, right, view = (
+        torch.from_numpy(np.ascontiguousarray(turn, np.float32)).reshape(-1)
+        for turn in (dpitch, dyaw, pitch)
+    )
     out = []
     for part in torch.arange(len(flat)).split(64):
         pixels = to_float(torch.from_numpy(flat[part.numpy()]))
-        out.append(to_uint8(warp(pixels, *(turn[part] for turn in turns), fov_y)).numpy())
+        turned = warp(pixels, down[part], right[part], view[part], fov_y)
+        out.append(to_uint8(turned).numpy())
     return np.concatenate(out).reshape(frames.shape)
 
 
 def mean_frame(frames: Frames) -> Frames:
     """The average picture of (..., H, W, 3)."""
-    return np.rint(frames.reshape(-1, *frames.shape[-3:]).mean(axis=0)).astype(np.uint8)
+    return np.asarray(np.rint(frames.reshape(-1, *frames.shape[-3:]).mean(axis=0)), np.uint8)

@@ -34,7 +34,7 @@ def gaussian_taps(width: int = 11, sigma: float = 1.5) -> Array:
     """Normalised Gaussian filter taps."""
     offsets = np.arange(width) - (width - 1) / 2
     taps = np.exp(-0.5 * np.square(offsets / sigma))
-    return (taps / taps.sum()).astype(np.float32)
+    return np.asarray(taps / taps.sum(), np.float32)
 
 
 def blur(images: Array, taps: Array) -> Array:

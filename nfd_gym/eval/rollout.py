@@ -45,7 +45,7 @@ class Excerpt:
 
     @property
     def horizon(self) -> int:
-        return self.frames.shape[1] - self.context
+        return int(self.frames.shape[1]) - self.context
 
     @property
     def real(self) -> Frames:

@@ -121,9 +121,9 @@ def write_gif(path: Path, frames: Frames, fps: float) -> None:
         stream = container.add_stream("gif", rate=rate)
         stream.height, stream.width, stream.pix_fmt = height, width, "pal8"
         for _ in range(len(frames)):
-            frame = graph.pull()
-            assert isinstance(frame, av.VideoFrame)
-            container.mux(stream.encode(frame))
+            drawn = graph.pull()
+            assert isinstance(drawn, av.VideoFrame)
+            container.mux(stream.encode(drawn))
         container.mux(stream.encode())
 
 
