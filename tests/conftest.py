@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,9 @@ from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.presets import PRESETS
 from nfd_gym.world import WorldModel
+
+# pytest.importorskip("openvino") would import its telemetry, which forks processes that call home.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Examples are drawn from the test's name, not from the clock; a loaded machine is no failure.
 settings.register_profile("nfd", max_examples=40, deadline=None, derandomize=True, database=None)

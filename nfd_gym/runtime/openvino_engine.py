@@ -5,6 +5,7 @@ engine. bf16 is used where the CPU computes in it, float32 elsewhere.
 """
 
 import importlib.util
+import sys
 import threading
 import warnings
 import weakref
@@ -65,11 +66,18 @@ class Compiled:
     """A compiled graph; the sessions of a process that want the same one share it."""
 
     def __init__(self, folder: Path) -> None:
-        import openvino
-
-        core = openvino.Core()
+        core = quiet_openvino().Core()
         hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision(core)}
         self.model = core.compile_model(core.read_model(folder / "step.xml"), "CPU", hints)
+
+
+def quiet_openvino() -> Any:
+    """openvino without its telemetry, which forks a process per import and conversion to report them
+    to a server. Without that package OpenVINO uses a stub; nothing here may reach the network."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # "not installed"
+    import openvino
+
+    return openvino
 
 
 def precision(core: Any) -> str:
@@ -82,8 +90,7 @@ _sharing = threading.Lock()
 
 
 def _compiled(world: WorldModel, lanes: int, sigmas: tuple[float, ...]) -> Compiled:
-    import openvino
-
+    openvino = quiet_openvino()
     key = f"openvino {openvino.__version__} {fingerprint(world)} lanes {lanes} sigmas {sigmas}"
     with _sharing:
         compiled = _shared.get(key)
@@ -94,8 +101,7 @@ def _compiled(world: WorldModel, lanes: int, sigmas: tuple[float, ...]) -> Compi
 
 
 def _convert(world: WorldModel, lanes: int, sigmas: Sequence[float], folder: Path) -> None:
-    import openvino
-
+    openvino = quiet_openvino()
     zeros = step_inputs(world, lanes, CPU)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing bakes shapes in and says so: it is meant to

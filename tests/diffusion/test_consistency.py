@@ -227,7 +227,14 @@ def test_normalised_tangent_has_one_size_per_frame_and_drops_broken_frames() -> 
     assert bool((out[1, 1] == 0).all()) and bool((rms[1, 0] > 0.8) & (rms[1, 0] < 1))
 
 
-@pytest.mark.parametrize("recipe", ["discrete", "rf", "trig"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "discrete",
+        pytest.param("rf", marks=pytest.mark.slow),
+        pytest.param("trig", marks=pytest.mark.slow),
+    ],
+)
 def test_training_reaches_the_ode_end_point(recipe: str) -> None:
     """A student that starts at the conditional mean learns the quantile map of the ODE.
 

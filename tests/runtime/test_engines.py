@@ -1,5 +1,7 @@
 """Every engine is held against eager, one step at a time from equal states."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -145,3 +147,14 @@ def test_auto_is_silent(tiny_world_path: Path, capfd: pytest.CaptureFixture[str]
     make_engine("auto", WorldModel.load(tiny_world_path), 1, (1.0,), "cpu")
     out, err = capfd.readouterr()
     assert out == "" and err == ""
+
+
+def test_openvino_reports_to_nobody() -> None:
+    """Its telemetry forked 18 processes in one run of this suite, each trying to reach a server."""
+    pytest.importorskip("openvino")
+    code = (
+        "import sys; from nfd_gym.runtime.openvino_engine import quiet_openvino; "
+        "openvino = quiet_openvino(); openvino.convert_model; "
+        "assert not any(name.startswith('openvino_telemetry.') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -197,6 +197,8 @@ def test_garbage_collection_leaves_nothing() -> None:
 def test_a_killed_controller_leaves_nothing(number: signal.Signals) -> None:
     """SIGINT goes to the whole group, as ctrl-C in a terminal does."""
     code = (
+        # a background shell (CI) hands down an ignored SIGINT
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from nfd_gym.worlds.luanti.game import Game\n"
         "game = Game(64, 64, 1, 'flat')\nprint('up', flush=True)\n"
         "while True: game.step(frozenset(), 1, 0)"
@@ -210,7 +212,7 @@ def test_a_killed_controller_leaves_nothing(number: signal.Signals) -> None:
         assert victim.stdout is not None and victim.stdout.readline() == b"up\n"
         assert len(traces(root) - before) >= 5  # the controller itself, too
         os.killpg(victim.pid, number)
-        victim.wait()
+        victim.wait(timeout=60)
         victim.stdout.close()
         deadline = time.monotonic() + 10
         while not traces(root) <= before and time.monotonic() < deadline:
