@@ -69,8 +69,10 @@ def main(args: argparse.Namespace) -> int:
     command = "python -m nfd_gym eval " + shlex.join(sys.argv[2:])
     if args.results.parent.is_dir():
         summary = {"table": shown, "seconds": figures["seconds"]}
-        stored = results.record(section, summary, command, path=args.results)
-        results.record("quality", {"table": headlines(shown)}, command, path=args.results)
+        ours = results.README if args.results == results.RESULTS else None
+        stored = results.record(section, summary, command, path=args.results, readme=ours)
+        brief = {"table": headlines(shown)}
+        results.record("quality", brief, command, path=args.results, readme=ours)
     else:
         print(f"{args.results.parent} does not exist, so no results file was written.")
         stored = results.stamped({"table": shown}, command)

@@ -272,7 +272,7 @@ def test_a_killed_controller_leaves_nothing(tmp_path: Path, number: signal.Signa
     """A forked child that still holds the pipe open must not keep the game alive either."""
     code = f"""
 import os, signal, sys, tempfile, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell hands down an ignored one
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells may ignore it
 sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
 tempfile.tempdir = {str(tmp_path)!r}
 from pathlib import Path
