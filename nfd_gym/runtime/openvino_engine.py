@@ -72,8 +72,8 @@ class Compiled:
 
 
 def quiet_openvino() -> Any:
-    """openvino without its telemetry, which forks a process for each import and conversion to report
-    it to a server. Without that package OpenVINO uses a stub; nothing here may reach the network.
+    """openvino without its telemetry, which forks a process for each import and conversion to tell
+    a server. Without that package OpenVINO uses a stub; nothing here may reach the network.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # "not installed"
     import openvino
