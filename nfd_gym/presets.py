@@ -32,11 +32,14 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     # what ships: trained on two CPU cores, played on two CPU cores
-    "tiny": Preset(tokenizer=TokenizerConfig(hidden=0), denoiser=DenoiserConfig()),
+    "tiny": Preset(
+        tokenizer=TokenizerConfig(hidden=0),
+        denoiser=DenoiserConfig(recycle="both", places=True, motion=4),
+    ),
     # for one GPU and an afternoon
     "small": Preset(
         tokenizer=TokenizerConfig(hidden=384, refine=96),
-        denoiser=DenoiserConfig(width=640, depth=12, heads=10, window=16, causal_every=3),
+        denoiser=DenoiserConfig(width=640, depth=12, heads=10, window=16, causal_every=3, motion=4),
     ),
     "130m": _paper(768, 12, 12),
     "310m": _paper(1024, 16, 16),

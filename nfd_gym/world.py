@@ -85,7 +85,7 @@ class WorldModel:
                     f"world {self.name!r}: the denoiser's {what} is {needed} but its tokenizer and "
                     f"action codec give {given}; bundle runs that were trained together"
                 )
-        if sizes.recycle == "warp" and self.codec.camera is None:
+        if sizes.recycle in ("warp", "both") and self.codec.camera is None:
             raise WorldError(
                 f"world {self.name!r} warps the last frame but its action codec has no camera; "
                 "train with --set model.recycle=plain"

@@ -96,8 +96,12 @@ def tiny_world_path(tiny_world: WorldModel, tmp_path_factory: pytest.TempPathFac
 
 
 def make_tiny_world(**denoiser: object) -> WorldModel:
-    """The micro preset with a PCA tokenizer and random weights where training starts from zero."""
+    """The micro preset with a PCA tokenizer and random weights where training starts from zero.
+
+    Unless told otherwise it has what the shipped world has: both last frames, places and motion.
+    """
     preset = PRESETS["micro"]
+    denoiser = denoiser or {"recycle": "both", "places": True, "motion": 4}
     random = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -109,6 +113,11 @@ def make_tiny_world(**denoiser: object) -> WorldModel:
     redraw_zeros(denoiser_net, 0.6, random)
     with torch.no_grad():
         denoiser_net.tokens_out.weight *= 0.2  # a gentle change of the recycled frame
+        if denoiser_net.motion is not None:
+            denoiser_net.motion.learn_code(tokenizer)
+            denoiser_net.motion.out.weight *= 0.2
+        if denoiser_net.places is not None:
+            denoiser_net.places.copy_(torch.randn(denoiser_net.places.shape, generator=random))
         for block in denoiser_net.blocks:
             block.q_scale *= 3.0  # attention that picks, instead of averaging everything
     for net in (tokenizer, denoiser_net):

@@ -130,7 +130,7 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
         last = pixels[:, :-1].flatten(0, 1)
         recycled, _ = world.recycle(last, pitch.flatten(), actions.flatten(0, 1))
         if recycled is not None:
-            recycled = recycled.view(lanes, count, config.tokens, config.channels)
+            recycled = recycled.unflatten(0, (lanes, count))
 
         def predict(
             noisy: Tensor, sigma: float, actions: Tensor = actions, seen: Tensor | None = recycled

@@ -26,6 +26,11 @@ def eager() -> Iterator[None]:
         _PLAIN.reset(token)
 
 
+def differentiates_forward() -> bool:
+    """Whether `eager` is on; other modules with fused kernels ask too."""
+    return _PLAIN.get()
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """(B, S, heads, d) queries over (B, R, heads, d) keys -> (B, S, heads, d); mask True: look."""
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)

@@ -16,7 +16,10 @@ from torch import Tensor, nn
 
 from nfd_gym.model.attention import over_frames, over_packed, within_frames
 from nfd_gym.model.cache import FrameCache
+from nfd_gym.model.motion import Motion
 from nfd_gym.model.rope import angles, rotate
+
+RECYCLED = {"none": 0, "plain": 1, "warp": 1, "both": 2}  # how many pictures come in again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +34,14 @@ class DenoiserConfig:
     mlp_ratio: int = 4
     window: int = 8  # frames before the present one that a causal block sees
     causal_every: int = 3  # 1: every block looks back, as in the paper; 3: blocks 3, 6, ... do
-    recycle: str = (
-        "warp"  # last frame as input: "warp"ed by the commanded rotation, "plain", "none"
+    patch: int = 16  # pixels a token spans; only `motion` asks
+    motion: int = (
+        0  # learned motion of the recycled frame, in this many cells along a token; 0: none
     )
+    recycle: str = (
+        "warp"  # last frame as input: "warp"ed by the commanded rotation, "plain", "both", "none"
+    )
+    places: bool = False  # learned embedding of the place on the screen, beside relative RoPE
     form: str = (
         "x"  # the head gives "x" the clean frame, "anchored" (1-s)*noisy + s*D, "v" velocity
     )
@@ -41,10 +49,15 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
             raise ValueError(f"width {self.width} must be a multiple of 2 * heads ({self.heads})")
-        if self.recycle not in ("warp", "plain", "none"):
-            raise ValueError(f"recycle must be 'warp', 'plain' or 'none', got {self.recycle!r}")
+        if self.recycle not in RECYCLED:
+            raise ValueError(f"recycle must be one of {tuple(RECYCLED)}, got {self.recycle!r}")
         if self.form not in ("x", "anchored", "v"):
             raise ValueError(f"form must be 'x', 'anchored' or 'v', got {self.form!r}")
+        if self.motion and (self.recycle == "none" or self.form == "v"):
+            raise ValueError(
+                "motion moves the recycled frame of a clean prediction; set motion to 0 "
+                f"for recycle={self.recycle!r}, form={self.form!r}"
+            )
         if self.depth < self.causal_every:
             raise ValueError(
                 f"no block would look back: depth {self.depth} < causal_every {self.causal_every}"
@@ -71,11 +84,18 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         d, c = config.width, config.channels
-        self.tokens_in = nn.Linear(c if config.recycle == "none" else 2 * c, d)
+        self.tokens_in = nn.Linear((1 + RECYCLED[config.recycle]) * c, d)
+        # The hand and the crosshair have their places on the screen; RoPE knows distances only.
+        self.places = nn.Parameter(torch.zeros(config.tokens, d)) if config.places else None
         self.condition = Condition(config.action_width, d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.modulation_out = nn.Linear(d, 2 * d)
         self.tokens_out = nn.Linear(d, c)
+        self.motion = (
+            Motion((config.tokens_h, config.tokens_w), d, c, config.patch, config.motion)
+            if config.motion
+            else None
+        )
         for zero in (self.modulation_out, self.tokens_out):
             nn.init.zeros_(zero.weight)
             nn.init.zeros_(zero.bias)
@@ -91,8 +111,8 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """Clean prediction (B,T,N,C) of T frames, block-causal among themselves and over the cache.
 
-        Shapes: noisy and recycled (B,T,N,C), sigma (B,T), actions (B,T,A). Side effect: the first
-        `commit` frames' keys and values are appended to the cache.
+        Shapes: noisy and recycled (B,T,N,C; recycled 2C for "both"), sigma (B,T), actions (B,T,A).
+        Side effect: the first `commit` frames' keys and values are appended to the cache.
         """
         past = cache.length if cache else 0
         mask = cache.mask() if cache else None
@@ -210,18 +230,23 @@ class Denoiser(nn.Module):
                 f"recycle={self.config.recycle!r} does not fit recycled={type(recycled).__name__}"
             )
         x = self.tokens_in(noisy if recycled is None else torch.cat([noisy, recycled], dim=-1))
+        if self.places is not None:
+            x = x + self.places
         condition = self.condition(sigma, actions)[:, :, None]  # (B, T, 1, D)
         for index, block in enumerate(self.blocks):
             x = block(x, condition, lambda q, k, v, i=index: look(i, q, k, v))
             if watch:
                 watch(index, x)
         shift, scale = self.modulation_out(condition).chunk(2, dim=-1)
-        out: Tensor = self.tokens_out(_norm(x) * (1 + scale) + shift)
+        hidden = _norm(x) * (1 + scale) + shift
+        out: Tensor = self.tokens_out(hidden)
         level = sigma[..., None, None]
         if self.config.form == "v":
             return noisy - level * out
         if recycled is not None:
-            out = out + recycled
+            c = self.config.channels
+            turned, plain = recycled[..., :c], recycled[..., -c:]
+            out = self.motion(hidden, turned, plain, out) if self.motion else out + turned
         return (1 - level) * noisy + level * out if self.config.form == "anchored" else out
 
 

@@ -1,4 +1,5 @@
-"""The last frame as an input of the next one: plain, or as seen after the commanded rotation."""
+"""The last frame as an input of the next one: plain, as seen after the commanded rotation, or both
+(the hand and the crosshair do not turn with the world)."""
 
 import torch
 from torch import Tensor
@@ -32,18 +33,21 @@ def recycle(
     """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and its pitch (B,).
 
     `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next one. The kind
-    "none" gives no latents.
+    "both" gives (B,N,2C), turned then plain; "none" gives no latents.
     """
     if fov_y is None:
-        if kind == "warp":
+        if kind in ("warp", "both"):
             raise ValueError(
-                "recycle='warp' needs an action codec with a camera; "
+                f"recycle={kind!r} needs an action codec with a camera; "
                 "train with --set model.recycle=plain"
             )
         return (None if kind == "none" else tokenizer.encode(pixels)), pitch
     dpitch, dyaw, after = turn(pitch, actions)
     if kind == "none":
         return None, after
-    if kind == "warp":
-        pixels = warp(pixels, dpitch, dyaw, pitch, fov_y)
-    return tokenizer.encode(pixels), after
+    if kind == "plain":
+        return tokenizer.encode(pixels), after
+    turned = tokenizer.encode(warp(pixels, dpitch, dyaw, pitch, fov_y))
+    if kind == "both":
+        return torch.cat([turned, tokenizer.encode(pixels)], dim=-1), after
+    return turned, after

@@ -68,7 +68,7 @@ def draw(
     clean = sample_frame(
         world.denoiser, cache, actions, recycled, noise, sigmas, how.context, how.clean_sigma
     ).clamp(-how.latent_limit, how.latent_limit)
-    before = now.latents if recycled is None else recycled
+    before = now.latents if recycled is None else recycled[..., : clean.shape[-1]]
     return Drawn(to_uint8(world.tokenizer.decode(clean)), clean, before, pitch)
 
 
@@ -100,7 +100,7 @@ def prime(
             given, _ = world.recycle(past, pitch[:, :-1].flatten(), turns)
             assert given is not None
             given = given.reshape(lanes, count - 1, *given.shape[1:])
-            before = given[:, -1]
+            before = given[:, -1, :, : latents.shape[-1]]
         how = world.settings
         sigma = sigmas[-1] if how.context == "noisy" else how.clean_sigma
         noisy = (1 - sigma) * latents[:, first:] + sigma * noise[:, first:]

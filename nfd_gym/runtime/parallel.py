@@ -45,7 +45,8 @@ def draw_jointly(
     clean = clean.clamp(-how.latent_limit, how.latent_limit)
     frames = to_uint8(world.tokenizer.decode(clean.flatten(0, 1)))
     frames = frames.reshape(*clean.shape[:2], *frames.shape[1:])
-    before = [now.latents, *clean.unbind(1)] if given is None else list(given.unbind(1))
+    seen = None if given is None else given[..., : clean.shape[-1]]
+    before = [now.latents, *clean.unbind(1)] if seen is None else list(seen.unbind(1))
     return [Drawn(frames[:, k], clean[:, k], before[k], pitches[k]) for k in range(count)]
 
 
@@ -61,6 +62,6 @@ def _recycled(
         pitches.append(pitch)
         if latents is not None:
             given.append(latents)
-            if world.denoiser.config.recycle == "warp":
-                pixels = world.tokenizer.decode(latents)
+            if world.denoiser.config.recycle in ("warp", "both"):
+                pixels = world.tokenizer.decode(latents[..., : world.denoiser.config.channels])
     return (torch.stack(given, dim=1) if given else None), pitches

@@ -106,8 +106,9 @@ def _denoiser(args: argparse.Namespace) -> int:
         "tokens_h": rows,
         "tokens_w": columns,
         "channels": tokenizer.config.channels,
+        "patch": tokenizer.config.patch,
     }
-    if source.codec.camera is None and config.model.recycle == "warp":
+    if source.codec.camera is None and config.model.recycle in ("warp", "both"):
         sizes["recycle"] = "plain"  # no known camera to warp by
     config = replace(config, model=replace(config.model, action_width=source.codec.width, **sizes))
     if args.dry_run:
@@ -118,7 +119,9 @@ def _denoiser(args: argparse.Namespace) -> int:
     torch.manual_seed(config.loop.seed)
     model = Denoiser(config.model)
     if args.start:
-        model.load_state_dict(runs.start_weights(args.start))
+        runs.begin_with(model, runs.start_weights(args.start))
+    if model.motion is not None:
+        model.motion.learn_code(tokenizer)
     recycling = _recycling(source, tokenizer, config.model, args.device)
     loop.train(
         DenoiserStage(model, recycling, config.loss, args.device),

@@ -142,7 +142,9 @@ class DenoiserStage:
         if own:
             logs = {f"own_{key}": value for key, value in logs.items()}
         if recycled is not None and not own:
-            copy = ((recycled - clean).square() * self.channel_weight).mean()
+            copy = (
+                (recycled[..., : clean.shape[-1]] - clean).square() * self.channel_weight
+            ).mean()
             logs["copy"] = copy.item()  # what the recycled frame alone is worth
         return weighted.mean() + config.energy * faded, logs
 

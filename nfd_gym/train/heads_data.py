@@ -95,7 +95,8 @@ def pairs(world: WorldModel, clip: Clip, frames: NDArray[Any], device: str) -> T
         last = to_float(torch.from_numpy(clip.frames[part - 1]).to(device))
         actions = torch.from_numpy(clip.actions[part]).to(device)
         seen, _ = world.recycle(last, torch.from_numpy(pitch[part - 1]).to(device), actions)
-        before = world.tokenizer.encode(last) if seen is None else seen
+        channels = world.denoiser.config.channels
+        before = world.tokenizer.encode(last) if seen is None else seen[..., :channels]
         now = world.tokenizer.encode(to_float(torch.from_numpy(clip.frames[part]).to(device)))
         out.append(torch.stack([before, now], 1).half())
     return torch.cat(out)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from nfd_gym import settings
@@ -129,6 +130,19 @@ def load_denoiser(run: Path) -> tuple[Denoiser, DenoiserRun | DistillRun]:
 def start_weights(path: Path) -> dict[str, Tensor]:
     """Denoiser weights to begin with: a run's averaged ones, or a shipped world's."""
     return WorldModel.load(path).denoiser.state_dict() if is_world(path) else weights(path)
+
+
+def begin_with(model: Denoiser, state: dict[str, Tensor]) -> None:
+    """Load weights to start from. Those of a model with fewer inputs or outputs fit too: what is
+    new begins at zero, so the larger model begins as the smaller one."""
+    own = model.state_dict()
+    for key in own:
+        if key == "places" or key.startswith("motion."):
+            state = {key: own[key], **state}
+        if key == "tokens_in.weight" and state[key].shape[1] < own[key].shape[1]:
+            more = own[key].shape[1] - state[key].shape[1]
+            state = {**state, key: F.pad(state[key], (0, more))}
+    model.load_state_dict(state)
 
 
 def is_world(path: Path) -> bool:

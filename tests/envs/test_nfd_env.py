@@ -272,14 +272,14 @@ def test_exploring_a_dream_pays_for_new_cells(tiny_world_path: Path) -> None:
 
 
 def test_a_strange_picture_ends_the_episode_when_asked(tiny_world_path: Path) -> None:
-    env = make(tiny_world_path, max_drift=2.0)
+    env = make(tiny_world_path, max_drift=1.0)
     dream = env.unwrapped.dream  # type: ignore[attr-defined]
     _, info = env.reset(seed=0)
     ordinary = info["drift"]
     grey = np.full((1, 32, 48, 3), 128, np.uint8)
     _, info = env.reset(options={"frames": grey})
     assert info["drift"] > 3 * ordinary
-    assert dream.how.max_drift == 2.0
+    assert dream.how.max_drift == 1.0
     assert env.step(env.action_space.sample())[3]
 
 

@@ -12,7 +12,7 @@ from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 
 B, T, A = 2, 7, 25
 FORMS = ("x", "anchored", "v")
-RECYCLES = ("warp", "plain", "none")
+RECYCLES = ("warp", "plain", "both", "none")
 EVERY_KIND = list(itertools.product(FORMS, RECYCLES))
 
 
@@ -45,6 +45,8 @@ def given(model: Denoiser, values: dict[str, Tensor], frames: slice) -> dict[str
     part = {key: value[:, frames] for key, value in values.items()}
     if model.config.recycle == "none":
         del part["recycled"]
+    if model.config.recycle == "both":
+        part["recycled"] = torch.cat([part["recycled"], part["noisy"].flip(-1)], dim=-1)
     return part
 
 
@@ -109,8 +111,7 @@ def packed_inputs(seed: int = 0) -> dict[str, Tensor]:
 def test_packed_frame_sees_clean_frames_before_it_only(recycle: str) -> None:
     model = make_denoiser(recycle=recycle)
     values = packed_inputs()
-    if recycle == "none":
-        del values["recycled"]
+    values = given(model, values, slice(None))
     out = model.packed(**values)
     i = 4
     changed = {**values, "clean": values["clean"].clone()}
@@ -127,8 +128,7 @@ def test_packed_frame_sees_clean_frames_before_it_only(recycle: str) -> None:
 def test_packed_equals_a_rollout_that_commits_clean_frames(recycle: str) -> None:
     model = make_denoiser(recycle=recycle)
     values = packed_inputs()
-    if recycle == "none":
-        del values["recycled"]
+    values = given(model, values, slice(None))
     out = model.packed(**values)
     cache = model.make_cache(B)
     for i in range(T):

@@ -59,7 +59,8 @@ def test_warped_is_the_encoded_warp(tiny_world: WorldModel) -> None:
     latents, after = tiny_world.recycle(last, pitch, chosen)
     moved = warp(last, torch.tensor([2.0, -1.0]), torch.tensor([5.0, 0.0]), pitch, 72.0)
     assert latents is not None
-    torch.testing.assert_close(latents, tiny_world.tokenizer.encode(moved), atol=1e-4, rtol=1e-4)
+    both = torch.cat([tiny_world.tokenizer.encode(picture) for picture in (moved, last)], dim=-1)
+    torch.testing.assert_close(latents, both, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(after, torch.tensor([12.0, -21.0]), atol=1e-4, rtol=0)
 
 

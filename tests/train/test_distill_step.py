@@ -17,6 +17,7 @@ from nfd_gym.train.distill_step import DistillStage
 from nfd_gym.train.distill_watch import tangent_error
 from nfd_gym.train.loop import Moment
 from nfd_gym.world import WorldModel
+from tests.conftest import make_tiny_world
 
 ALL = ("dcm", "scm", "trigflow", "full")
 
@@ -38,7 +39,7 @@ def make_stage(world: WorldModel, **settings: object) -> DistillStage:
     form = "anchored" if config.continuous else "x"
     student = Denoiser(replace(teacher.config, form=form))
     student.load_state_dict(teacher.state_dict())
-    recycling = Recycling(world.tokenizer, "warp", 72.0, "cpu")
+    recycling = Recycling(world.tokenizer, world.denoiser.config.recycle, 72.0, "cpu")
     return DistillStage(student, teacher, recycling, config, "cpu")
 
 
@@ -102,19 +103,18 @@ def test_the_target_net_is_the_running_average_itself(tiny_world: WorldModel) ->
 
 
 def test_continuous_recipes_refuse_a_student_without_boundary(tiny_world: WorldModel) -> None:
-    recycling = Recycling(tiny_world.tokenizer, "warp", 72.0, "cpu")
+    recycling = Recycling(tiny_world.tokenizer, tiny_world.denoiser.config.recycle, 72.0, "cpu")
     net = tiny_world.denoiser
     with pytest.raises(ValueError, match=r"model\.form=anchored"):
         DistillStage(net, net, recycling, DistillLoss(recipe="scm"), "cpu")
 
 
 @pytest.mark.parametrize("context", ["packed", "joint"])
-def test_jvp_of_the_denoiser_is_that_of_central_differences(
-    tiny_world: WorldModel, context: str
-) -> None:
+def test_jvp_of_the_denoiser_is_that_of_central_differences(context: str) -> None:
     """Through hand-written attention, adaLN, RoPE and QK-norm, in fp32. The context half of
-    "packed" is no input of the differentiated function: its tangent is zero by construction."""
-    stage = make_stage(tiny_world, recipe="scm", context=context)
+    "packed" is no input of the differentiated function: its tangent is zero by construction.
+    Without learned motion, whose bilinear kinks central differences straddle; test_motion.py."""
+    stage = make_stage(make_tiny_world(recycle="both"), recipe="scm", context=context)
     window = stage.recycling.window(make_batch())
     random = torch.Generator().manual_seed(0)
     recycled = stage.recycling.given(window.pixels[:, :-1], window)
