@@ -57,9 +57,10 @@ class Motion(nn.Module):
         change = self._change(
             turned.flatten(0, 1), still.flatten(0, 1), said[..., 1:].flatten(0, 1)
         )
-        moved: Tensor = turned + change.view_as(turned)
+        moved = turned + change.view_as(turned)
         # Not paint * (1 + ...): OpenVINO 2026.4 fails to fuse that product.
-        return moved + paint + paint * said[..., :1]
+        painted: Tensor = moved + paint + paint * said[..., :1]
+        return painted
 
     def _change(self, turned: Tensor, still: Tensor, said: Tensor) -> Tensor:
         """What moving adds to `turned` (B,N,C): nothing, to rounding, where nothing was said."""

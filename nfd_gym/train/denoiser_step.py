@@ -31,6 +31,7 @@ class DenoiserLoss:
     channel_power: float = (
         1.0  # channels weigh by std^power: 0 all alike (texture), 2 as in the picture (PSNR)
     )
+    huber: float = 0.0  # above 0: a token's root error counts, not its square, from about here on
     energy: float = 0.5  # weight of `band_energy`, which keeps texture from fading over a rollout
     recycled_noise: float = 0.02  # noise on the recycled last frame, up to this much
     recorded: float = (
@@ -135,7 +136,8 @@ class DenoiserStage:
                 clean, torch.randn(clean.shape, generator=random, device=self.device), light
             )
             out = self.model.packed(context, noisy, light, sigma, actions, recycled)
-        error = ((out - clean).square() * self.channel_weight).mean((-1, -2))  # (B, T)
+        tokens = ((out - clean).square() * self.channel_weight).mean(-1)  # (B, T, N)
+        error = robust(tokens, config.huber).mean(-1)
         weighted = error * ramp_weight(sigma) if config.ramp else error
         faded = band_energy(out, clean)
         logs = self._by_level(error.detach(), sigma) | {"energy": faded.item()}
@@ -188,6 +190,13 @@ class DenoiserStage:
         made = self.recycling.rollout(self.model, window, random)[:1]
         rows = [to_uint8(window.pixels[0, 1:]), to_uint8(made[0])]
         return torch.cat([torch.cat(list(row[:8]), dim=1) for row in rows])
+
+
+def robust(squares: Tensor, scale: float) -> Tensor:
+    """Pseudo-Huber of mean squares: what nobody can know (new ground at the border of a turn) is
+    wrong a hundred times more than what only has to be kept, and squared it is all that a net
+    learns. A root gives both the same pull; 0 keeps the squares."""
+    return (squares + scale**2).sqrt() - scale if scale > 0 else squares
 
 
 def band_energy(out: Tensor, clean: Tensor, bands: int = 8) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from nfd_gym.data.loader import Batch
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.presets import PRESETS
-from nfd_gym.train.denoiser_step import DenoiserLoss, DenoiserStage, Recycling
+from nfd_gym.train.denoiser_step import DenoiserLoss, DenoiserStage, Recycling, robust
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.optim import make_optimisers
 from nfd_gym.world import WorldModel
@@ -136,3 +136,16 @@ def test_picture_shows_real_over_dreamt(tiny_world: WorldModel, tiny_world_path:
 def test_an_unknown_regime_is_refused() -> None:
     with pytest.raises(ValueError, match="'forced' or 'packed', got 'teacher'"):
         DenoiserLoss(regime="teacher")
+
+
+def test_a_robust_loss_pulls_alike_on_what_is_easy_and_what_nobody_can_know() -> None:
+    squares = torch.tensor([1e-2, 1.0], requires_grad=True)
+    assert torch.equal(robust(squares, 0.0), squares)
+    shares = []
+    for scale in (0.0, 0.01):
+        errors = torch.tensor([0.1, 1.0], requires_grad=True)
+        robust(errors.square(), scale).sum().backward()
+        assert errors.grad is not None
+        shares.append((errors.grad[1] / errors.grad[0]).item())
+    assert shares[0] == pytest.approx(10.0) and shares[1] == pytest.approx(1.0, abs=0.02)
+    assert robust(torch.zeros(1), 0.05).item() == 0.0
