@@ -27,8 +27,9 @@ def warp(
 ) -> Tensor:
     """Resample (B,3,H,W) as seen after turning by (dpitch, dyaw) degrees from view angle `pitch`.
 
-    What lies outside the old picture repeats its border. Bicubic, because a rollout resamples its
-    own pictures many times and bilinear blur adds up.
+    Outside the old picture its mirror image begins: grass goes on as grass, where a repeated border
+    would draw streaks that a rollout keeps. Bicubic, because a rollout resamples its own pictures
+    many times and bilinear blur adds up.
     """
     height, width = pixels.shape[-2:]
     focal = focal_length(height, fov_y)
@@ -48,7 +49,7 @@ def warp(
     # Scalars, not a tensor made here: a copy from the host cannot be captured in a CUDA graph.
     columns, rows = seen[..., 0] * (2 * focal / width), seen[..., 1] * (2 * focal / height)
     grid = torch.stack([columns, rows], dim=-1)
-    out = F.grid_sample(pixels, grid, mode=mode, padding_mode="border", align_corners=False)
+    out = F.grid_sample(pixels, grid, mode=mode, padding_mode="reflection", align_corners=False)
     return out.clamp(-1.0, 1.0)  # bicubic overshoots at edges
 
 

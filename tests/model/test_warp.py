@@ -38,12 +38,16 @@ def turned(
 
 
 def inside(dpitch: float, dyaw: float, pitch: float, margin: int = 2) -> Tensor:
-    """(H,W) where the old picture has the new one's content (elsewhere its border repeats)."""
-    row = torch.linspace(-1, 1, HEIGHT).view(1, 1, -1, 1).expand(1, 1, HEIGHT, WIDTH)
-    column = torch.linspace(-1, 1, WIDTH).view(1, 1, 1, -1).expand(1, 1, HEIGHT, WIDTH)
-    where = turned(torch.cat([row, column, row], 1), dpitch, dyaw, pitch, "bilinear")[0]
-    limit = torch.tensor([1 - margin / HEIGHT, 1 - margin / WIDTH]).view(2, 1, 1)
-    return (where[:2].abs() < limit).all(0)
+    """(H,W) where the old picture has the new one's content (elsewhere it is mirrored)."""
+    focal = focal_length(HEIGHT, FOV)
+    v = (torch.arange(HEIGHT) + 0.5 - HEIGHT / 2)[:, None].expand(HEIGHT, WIDTH)
+    u = (torch.arange(WIDTH) + 0.5 - WIDTH / 2).expand(HEIGHT, WIDTH)
+    rays = torch.stack([u, v, torch.full_like(u, focal)], dim=-1)
+    x, y, z = (rays @ rotation(*(torch.tensor([a]) for a in (dpitch, dyaw, pitch)))[0].T).unbind(-1)
+    reach = torch.stack(
+        [focal * x / z / (WIDTH / 2 - margin), focal * y / z / (HEIGHT / 2 - margin)]
+    )
+    return (reach.abs() < 1).all(0) & (z > 0)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
