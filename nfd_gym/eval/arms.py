@@ -1,11 +1,14 @@
 """`python -m nfd_gym.eval.arms`: the arms of a distillation side by side, on the same recordings.
 
     --arm teacher-18=/runs/denoiser@ode18  --arm teacher-1=/runs/denoiser@1.0
-    --arm dcm-2=/runs/dcm@1.0,0.833
+    --arm dcm-2=/runs/dcm@1.0,0.833        levels of few-step sampling
+    --arm exact=/runs/dcm@1.0+exact        a pass of its own commits the finished frame
+    --arm fresh=/runs/dcm@1.0,0.833+fresh  new noise at every step instead of the frame's own
 
 One step ahead with the real last frame (all frames of a stretch in one pass), then free runs of 64
-frames, and whether turns are obeyed. A teacher's ODE is judged one step ahead only: its free runs
-would take as long as all the other arms together.
+frames, and whether turns are obeyed. A teacher's ODE and fresh noise are judged one step ahead
+only: free runs of the first would take as long as all the other arms together, and worlds have no
+setting for the second. Temperature is what the world says; a run of no world has 1.
 """
 
 import argparse
@@ -50,21 +53,28 @@ class Arm:
     path: Path
     sigmas: tuple[float, ...] = ()  # few-step levels
     ode: int = 0  # or so many Euler steps of the flow
+    exact: bool = False
+    fresh: bool = False
 
     @property
     def evaluations(self) -> int:
-        return self.ode or len(self.sigmas)
+        return self.ode or len(self.sigmas) + self.exact
 
 
 def parse(text: str) -> Arm:
-    """NAME=FOLDER@1.0,0.833 or NAME=FOLDER@ode18."""
+    """NAME=FOLDER@1.0,0.833[+exact][+fresh] or NAME=FOLDER@ode18."""
     name, equals, rest = text.partition("=")
     folder, sign, how = rest.rpartition("@")
-    if not (equals and sign and name and folder):
-        raise ValueError(f"--arm {text}: write NAME=FOLDER@1.0,0.833 or NAME=FOLDER@ode18.")
-    if how.startswith("ode"):
-        return Arm(name, Path(folder), ode=int(how[3:]))
-    return Arm(name, Path(folder), sigmas=tuple(float(level) for level in how.split(",")))
+    levels, *more = how.split("+")
+    if not (equals and sign and name and folder) or not {"exact", "fresh"}.issuperset(more):
+        raise ValueError(
+            f"--arm {text}: write NAME=FOLDER@1.0,0.833, with +exact or +fresh behind it if you "
+            "like, or NAME=FOLDER@ode18."
+        )
+    if levels.startswith("ode"):
+        return Arm(name, Path(folder), ode=int(levels[3:]))
+    sigmas = tuple(float(level) for level in levels.split(","))
+    return Arm(name, Path(folder), sigmas, exact="exact" in more, fresh="fresh" in more)
 
 
 def measure(
@@ -78,8 +88,7 @@ def measure(
 ) -> tuple[dict[str, Any], Frames | None]:
     """The figures of one arm and, but for an ODE, its free runs (runs, horizon, H, W, 3)."""
     world = open_world(arm.path)
-    context = world.denoiser.config.window + 1
-    stretch = cut(data, windows, context, ahead)
+    stretch = cut(data, windows, world.denoiser.config.window + 1, ahead)
     shown = one_pass(world, stretch, arm)
     figures: dict[str, Any] = {
         "arm": arm.name,
@@ -87,10 +96,12 @@ def measure(
         "one step dB": float(psnr(shown, stretch.real).mean()),
         "one step edge": float(edge_energy(shown).mean() / edge_energy(stretch.real).mean()),
     }
-    if arm.ode:
+    if arm.ode or arm.fresh:
         return figures, None
-    world = replace(world, settings=replace(world.settings, sigmas=arm.sigmas))
-    free = cut(data, runs, context, horizon)
+    context = "exact" if arm.exact else "noisy"
+    world = replace(world, settings=replace(world.settings, sigmas=arm.sigmas, context=context))
+    seen = world.denoiser.config.window + 1
+    free = cut(data, runs, seen, horizon)
     dreamt = dream_all(open_dream(world, LANES), free, LANES)
     curve = psnr(dreamt, free.real).mean(axis=0).tolist()
     ratios = drift.ratios(drift.picture_curves(dreamt), drift.picture_curves(free.real))
@@ -106,7 +117,7 @@ def measure(
         f"free {horizon} brightness": at(ratios["brightness"].tolist(), horizon),
     }
     if probes is not None:
-        obeyed = turns(world, probes, context, None)
+        obeyed = turns(world, probes, seen, None)
         figures |= {
             "turn sign": obeyed["sign right"],
             "turn rate": obeyed["rate over command"],
@@ -139,10 +150,16 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
             clean: Tensor = world.denoiser(noisy, level, actions, seen)
             return clean
 
-        draw = torch.from_numpy(
-            noise(index, 0, 0, 0, (lanes, count, config.tokens, config.channels))
+        shape = (lanes, count, config.tokens, config.channels)
+        draws = [
+            world.settings.temperature * torch.from_numpy(noise(index, 0, 0, step, shape))
+            for step in range(len(arm.sigmas) if arm.fresh else 1)
+        ]
+        clean = (
+            integrate(predict, draws[0], arm.ode)
+            if arm.ode
+            else refine(predict, draws[0], arm.sigmas, draws[1:])
         )
-        clean = integrate(predict, draw, arm.ode) if arm.ode else refine(predict, draw, arm.sigmas)
         wanted = clean[:, part.context - 1 :].flatten(0, 1)
         frames = to_uint8(world.tokenizer.decode(wanted)).numpy()
         out.append(frames.reshape(lanes, -1, *frames.shape[1:]))

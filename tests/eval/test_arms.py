@@ -17,6 +17,8 @@ def test_arm_descriptions_are_read_and_refused_by_name() -> None:
     few = arms.parse("dcm-2=/a/b@1.0,0.833")
     assert few == arms.Arm("dcm-2", Path("/a/b"), sigmas=(1.0, 0.833)) and few.evaluations == 2
     assert arms.parse("teacher=/a@ode18").evaluations == 18
+    own = arms.parse("x=/a@1.0,0.5+exact+fresh")
+    assert own.exact and own.fresh and own.evaluations == 3  # the commit pass counts
     for wrong in ("dcm", "dcm=/a", "=/a@1.0"):
         with pytest.raises(ValueError, match="NAME=FOLDER@"):
             arms.parse(wrong)
