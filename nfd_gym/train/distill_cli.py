@@ -12,7 +12,7 @@ from nfd_gym import settings
 from nfd_gym.data import Loader, open_source
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.train import loop, runs
-from nfd_gym.train.denoiser_step import Recycling
+from nfd_gym.train.denoiser_step import DenoiserLoss, Recycling
 from nfd_gym.train.distill_settings import RECIPES
 from nfd_gym.train.distill_step import DistillStage, tell
 from nfd_gym.train.distributed import Team
@@ -103,6 +103,7 @@ def resolve(args: argparse.Namespace, taught: Any) -> runs.DistillRun:
             steps=steps,
             regime=taught.loss.regime,
             channel_power=taught.loss.channel_power,
+            robust=taught.loss.huber if isinstance(taught.loss, DenoiserLoss) else 0.0,
             energy=taught.loss.energy,
             recycled_noise=taught.loss.recycled_noise,
             recorded=taught.loss.recorded,

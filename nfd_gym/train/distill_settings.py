@@ -29,6 +29,7 @@ class DistillLoss:
     hold: int = 50  # scm, trigflow: steps of plain regression on the teacher first ...
     warmup: int = 150  # ... and steps over which the tangent grows to its full size
     channel_power: float = 1.0  # as in the teacher's loss: channels weigh by std^power
+    robust: float = 0.0  # as the teacher's loss.huber: in what a free run teaches
     energy: float = 0.5  # as in the teacher's loss: keeps texture in what a free run teaches
     recycled_noise: float = 0.02  # as in the teacher's loss
     recorded: float = 0.4  # as in the teacher's loss

@@ -22,7 +22,7 @@ from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.model import attention
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_uint8
-from nfd_gym.train.denoiser_step import Recycling, Window, band_energy
+from nfd_gym.train.denoiser_step import Recycling, Window, band_energy, robust
 from nfd_gym.train.distill_critics import Critics, Duel
 from nfd_gym.train.distill_rollout import cut, free_run, repeat_last
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
@@ -225,7 +225,8 @@ class DistillStage:
         levels = LEVELS[self._draw_steps(moment.random)]
         run = free_run(self.student, self.recycling, window, levels, moment.random)
         prediction = repeat_last(self.student, run, window)
-        error = consistency.frame_mean((prediction - window.clean) ** 2, self.channel_weight)
+        tokens = ((prediction - window.clean) ** 2 * self.channel_weight).mean(-1)
+        error = robust(tokens, self.config.robust).mean(-1)
         first, last = error.detach().mean(0)[[0, -1]].tolist()
         faded = band_energy(prediction, window.clean)
         logs = {"own_first": first, "own_last": last, "own_energy": faded.item()}
