@@ -28,6 +28,7 @@ from nfd_gym.data.clip import Source
 from nfd_gym.diffusion.sample import integrate, refine
 from nfd_gym.eval import drift, results
 from nfd_gym.eval.fidelity import at, dream_all
+from nfd_gym.eval.frechet import frechet, latent_features
 from nfd_gym.eval.metrics import edge_energy, psnr
 from nfd_gym.eval.quick import turns
 from nfd_gym.eval.rollout import Excerpt, Frames, cut
@@ -40,8 +41,9 @@ from nfd_gym.world import WorldModel
 
 LANES = 8
 COLUMNS = (
-    "arm", "evaluations", "one step dB", "one step edge", "free 10 dB", "free 64 dB",
-    "free 64 edge", "free 64 latent std", "free 64 brightness", "turn sign", "turn rate",
+    "arm", "evaluations", "one step dB", "one step edge", "one step Frechet", "free 10 dB",
+    "free 64 dB", "free 64 edge", "free 64 latent std", "free 64 brightness",
+    "turn sign", "turn rate",
 )  # fmt: skip
 
 
@@ -95,6 +97,12 @@ def measure(
         "evaluations": arm.evaluations,
         "one step dB": float(psnr(shown, stretch.real).mean()),
         "one step edge": float(edge_energy(shown).mean() / edge_energy(stretch.real).mean()),
+        "one step Frechet": frechet(
+            *(
+                latent_features(world.tokenizer, frames.reshape(-1, *frames.shape[2:]))
+                for frames in (shown, stretch.real)
+            )
+        ),
     }
     if arm.ode or arm.fresh:
         return figures, None
