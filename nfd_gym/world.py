@@ -26,7 +26,7 @@ from nfd_gym.data import DataError, Source, open_source
 from nfd_gym.data.files import PART, commit, write_text
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.heads import HeadsConfig, RewardHeads
-from nfd_gym.model.recycle import recycle
+from nfd_gym.model.recycle import TURNING, recycle
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 
 FORMAT = 1
@@ -85,7 +85,7 @@ class WorldModel:
                     f"world {self.name!r}: the denoiser's {what} is {needed} but its tokenizer and "
                     f"action codec give {given}; bundle runs that were trained together"
                 )
-        if sizes.recycle in ("warp", "both") and self.codec.camera is None:
+        if sizes.recycle in TURNING and self.codec.camera is None:
             raise WorldError(
                 f"world {self.name!r} warps the last frame but its action codec has no camera; "
                 "train with --set model.recycle=plain"

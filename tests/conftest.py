@@ -101,7 +101,7 @@ def make_tiny_world(**denoiser: object) -> WorldModel:
     Unless told otherwise it has what the shipped world has: both last frames, places and motion.
     """
     preset = PRESETS["micro"]
-    denoiser = denoiser or {"recycle": "both", "places": True, "motion": 4}
+    denoiser = denoiser or {"recycle": "walk", "places": True, "motion": 4}
     random = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -116,6 +116,8 @@ def make_tiny_world(**denoiser: object) -> WorldModel:
         if denoiser_net.motion is not None:
             denoiser_net.motion.learn_code(tokenizer)
             denoiser_net.motion.out.weight *= 0.2
+            if denoiser_net.motion.step is not None:
+                denoiser_net.motion.step.weight *= 0.02
         if denoiser_net.places is not None:
             denoiser_net.places.copy_(torch.randn(denoiser_net.places.shape, generator=random))
         for block in denoiser_net.blocks:

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from nfd_gym.model.attention import over_frames, over_packed, within_frames
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.motion import Motion
+from nfd_gym.model.recycle import KINDS, VIEW
 from nfd_gym.model.rope import angles, rotate
-
-RECYCLED = {"none": 0, "plain": 1, "warp": 1, "both": 2}  # how many pictures come in again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +33,12 @@ class DenoiserConfig:
     mlp_ratio: int = 4
     window: int = 8  # frames before the present one that a causal block sees
     causal_every: int = 3  # 1: every block looks back, as in the paper; 3: blocks 3, 6, ... do
-    patch: int = 16  # pixels a token spans; only `motion` asks
-    motion: int = (
-        0  # learned motion of the recycled frame, in this many cells along a token; 0: none
-    )
-    recycle: str = (
-        "warp"  # last frame as input: "warp"ed by the commanded rotation, "plain", "both", "none"
-    )
+    # The last frame as input: "plain", "warp"ed by the commanded rotation, "both", "walk" (both, and
+    # the commanded step, from which `motion` knows how far near things slide), "none".
+    recycle: str = "warp"
+    motion: int = 0  # learned motion of the recycled frame, so many cells along a token; 0: none
+    patch: int = 16  # pixels a token spans ...
+    fov_y: float = 72.0  # ... and degrees the picture spans; only `motion` asks
     places: bool = False  # learned embedding of the place on the screen, beside relative RoPE
     form: str = (
         "x"  # the head gives "x" the clean frame, "anchored" (1-s)*noisy + s*D, "v" velocity
@@ -49,8 +47,8 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
             raise ValueError(f"width {self.width} must be a multiple of 2 * heads ({self.heads})")
-        if self.recycle not in RECYCLED:
-            raise ValueError(f"recycle must be one of {tuple(RECYCLED)}, got {self.recycle!r}")
+        if self.recycle not in KINDS:
+            raise ValueError(f"recycle must be one of {tuple(KINDS)}, got {self.recycle!r}")
         if self.form not in ("x", "anchored", "v"):
             raise ValueError(f"form must be 'x', 'anchored' or 'v', got {self.form!r}")
         if self.motion and (self.recycle == "none" or self.form == "v"):
@@ -66,6 +64,11 @@ class DenoiserConfig:
     @property
     def tokens(self) -> int:
         return self.tokens_h * self.tokens_w
+
+    @property
+    def given(self) -> int:
+        """Channels of the recycled input."""
+        return KINDS[self.recycle] * self.channels + VIEW * (self.recycle == "walk")
 
     @property
     def head_dim(self) -> int:
@@ -84,18 +87,17 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         d, c = config.width, config.channels
-        self.tokens_in = nn.Linear((1 + RECYCLED[config.recycle]) * c, d)
+        self.tokens_in = nn.Linear(c + config.given, d)
         # The hand and the crosshair have their places on the screen; RoPE knows distances only.
         self.places = nn.Parameter(torch.zeros(config.tokens, d)) if config.places else None
         self.condition = Condition(config.action_width, d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.modulation_out = nn.Linear(d, 2 * d)
         self.tokens_out = nn.Linear(d, c)
-        self.motion = (
-            Motion((config.tokens_h, config.tokens_w), d, c, config.patch, config.motion)
-            if config.motion
-            else None
-        )
+        self.motion = None
+        if config.motion:
+            grid, walks = (config.tokens_h, config.tokens_w), config.recycle == "walk"
+            self.motion = Motion(grid, d, c, config.patch, config.motion, config.fov_y, walks)
         for zero in (self.modulation_out, self.tokens_out):
             nn.init.zeros_(zero.weight)
             nn.init.zeros_(zero.bias)
@@ -111,7 +113,7 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """Clean prediction (B,T,N,C) of T frames, block-causal among themselves and over the cache.
 
-        Shapes: noisy and recycled (B,T,N,C; recycled 2C for "both"), sigma (B,T), actions (B,T,A).
+        Shapes: noisy and recycled (B,T,N,C; recycled `given` channels), sigma (B,T), actions (B,T,A).
         Side effect: the first `commit` frames' keys and values are appended to the cache.
         """
         past = cache.length if cache else 0
@@ -245,8 +247,7 @@ class Denoiser(nn.Module):
             return noisy - level * out
         if recycled is not None:
             c = self.config.channels
-            turned, plain = recycled[..., :c], recycled[..., -c:]
-            out = self.motion(hidden, turned, plain, out) if self.motion else out + turned
+            out = self.motion(hidden, recycled, out) if self.motion else out + recycled[..., :c]
         return (1 - level) * noisy + level * out if self.config.form == "anchored" else out
 
 

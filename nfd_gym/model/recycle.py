@@ -1,14 +1,20 @@
-"""The last frame as an input of the next one: plain, as seen after the commanded rotation, or both
-(the hand and the crosshair do not turn with the world)."""
+"""The last frame as an input of the next one: plain, as seen after the commanded rotation, both
+(the hand and the crosshair do not turn with the world), or both with the commanded step."""
+
+import math
 
 import torch
 from torch import Tensor
 
-from nfd_gym.keyboard import LOG_SCALE, PITCH
+from nfd_gym.keyboard import KEY_INDEX, LOG_SCALE, PITCH
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.model.warp import warp
 
 PITCH_LIMIT = 89.5  # degrees; games stop there
+PACE = 0.133  # eye heights walked per tick: 3.9 m/s at 1.47 m in Luanti, 4.3 at 1.62 in Minecraft
+VIEW = 3  # channels of `view`
+KINDS = {"none": 0, "plain": 1, "warp": 1, "both": 2, "walk": 2}  # pictures that come in again
+TURNING = ("warp", "both", "walk")  # kinds that need to know the camera
 
 
 def turn(pitch: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -22,6 +28,18 @@ def turn(pitch: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return after - pitch, degrees[..., 1], after
 
 
+def view(pitch: Tensor, actions: Tensor) -> Tensor:
+    """(..., VIEW): the commanded step right and ahead in eye heights, and the pitch in radians."""
+
+    def held(plus: str, minus: str) -> Tensor:
+        return actions[..., KEY_INDEX[plus]] - actions[..., KEY_INDEX[minus]]
+
+    right, ahead = held("right", "left"), held("forward", "back")
+    length = torch.sqrt(right.square() + ahead.square()).clamp_min(1.0)  # two keys: no faster
+    step = torch.stack([right, ahead], dim=-1) * (PACE / length)[..., None]
+    return torch.cat([step, (pitch * (math.pi / 180))[..., None]], dim=-1)
+
+
 def recycle(
     tokenizer: Tokenizer,
     kind: str,
@@ -33,10 +51,11 @@ def recycle(
     """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and its pitch (B,).
 
     `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next one. The kind
-    "both" gives (B,N,2C), turned then plain; "none" gives no latents.
+    "both" gives (B,N,2C), turned then plain; "walk" adds the VIEW channels of `view` to every token;
+    "none" gives no latents.
     """
     if fov_y is None:
-        if kind in ("warp", "both"):
+        if kind in TURNING:
             raise ValueError(
                 f"recycle={kind!r} needs an action codec with a camera; "
                 "train with --set model.recycle=plain"
@@ -48,6 +67,9 @@ def recycle(
     if kind == "plain":
         return tokenizer.encode(pixels), after
     turned = tokenizer.encode(warp(pixels, dpitch, dyaw, pitch, fov_y))
-    if kind == "both":
-        return torch.cat([turned, tokenizer.encode(pixels)], dim=-1), after
-    return turned, after
+    if kind == "warp":
+        return turned, after
+    given = [turned, tokenizer.encode(pixels)]
+    if kind == "walk":
+        given.append(view(after, actions).to(turned)[:, None].expand(-1, turned.shape[1], -1))
+    return torch.cat(given, dim=-1), after

@@ -8,6 +8,7 @@ from torch import Tensor
 from nfd_gym.diffusion.sample import refine
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.model.recycle import TURNING
 from nfd_gym.runtime.engine import Drawn
 from nfd_gym.world import WorldModel
 
@@ -62,6 +63,6 @@ def _recycled(
         pitches.append(pitch)
         if latents is not None:
             given.append(latents)
-            if world.denoiser.config.recycle in ("warp", "both"):
+            if world.denoiser.config.recycle in TURNING:
                 pixels = world.tokenizer.decode(latents[..., : world.denoiser.config.channels])
     return (torch.stack(given, dim=1) if given else None), pitches

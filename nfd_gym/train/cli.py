@@ -11,6 +11,7 @@ from nfd_gym import settings
 from nfd_gym.data import Loader, Source, open_source
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.pixels import to_float
+from nfd_gym.model.recycle import TURNING
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train import bundle, distributed, heads_step, loop, runs
 from nfd_gym.train.decoder_step import DecoderStage
@@ -108,7 +109,9 @@ def _denoiser(args: argparse.Namespace) -> int:
         "channels": tokenizer.config.channels,
         "patch": tokenizer.config.patch,
     }
-    if source.codec.camera is None and config.model.recycle in ("warp", "both"):
+    if source.codec.camera is not None:
+        sizes["fov_y"] = source.codec.camera.fov_y
+    elif config.model.recycle in TURNING:
         sizes["recycle"] = "plain"  # no known camera to warp by
     config = replace(config, model=replace(config.model, action_width=source.codec.width, **sizes))
     if args.dry_run:

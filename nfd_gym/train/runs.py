@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 from nfd_gym import settings
@@ -136,12 +136,16 @@ def begin_with(model: Denoiser, state: dict[str, Tensor]) -> None:
     """Load weights to start from. Those of a model with fewer inputs or outputs fit too: what is
     new begins at zero, so the larger model begins as the smaller one."""
     own = model.state_dict()
-    for key in own:
+    for key, mine in own.items():
         if key == "places" or key.startswith("motion."):
-            state = {key: own[key], **state}
-        if key == "tokens_in.weight" and state[key].shape[1] < own[key].shape[1]:
-            more = own[key].shape[1] - state[key].shape[1]
-            state = {**state, key: F.pad(state[key], (0, more))}
+            state = {key: mine, **state}
+        if key == "tokens_in.weight" or key.startswith("motion.out."):
+            grown = torch.zeros_like(mine)
+            known = tuple(
+                slice(min(a, b)) for a, b in zip(mine.shape, state[key].shape, strict=True)
+            )
+            grown[known] = state[key][known]
+            state = {**state, key: grown}
     model.load_state_dict(state)
 
 

@@ -9,10 +9,11 @@ from torch import Tensor
 from nfd_gym.diffusion.sample import sample_frame
 from nfd_gym.model.attention import eager
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
+from nfd_gym.model.recycle import VIEW
 
 B, T, A = 2, 7, 25
 FORMS = ("x", "anchored", "v")
-RECYCLES = ("warp", "plain", "both", "none")
+RECYCLES = ("warp", "plain", "both", "walk", "none")
 EVERY_KIND = list(itertools.product(FORMS, RECYCLES))
 
 
@@ -45,8 +46,11 @@ def given(model: Denoiser, values: dict[str, Tensor], frames: slice) -> dict[str
     part = {key: value[:, frames] for key, value in values.items()}
     if model.config.recycle == "none":
         del part["recycled"]
-    if model.config.recycle == "both":
+    if model.config.recycle in ("both", "walk"):
         part["recycled"] = torch.cat([part["recycled"], part["noisy"].flip(-1)], dim=-1)
+    if model.config.recycle == "walk":
+        view = 0.2 * part["actions"][:, :, None, :VIEW]
+        part["recycled"] = torch.cat([part["recycled"], view.expand(-1, -1, 6, -1)], dim=-1)
     return part
 
 

@@ -15,7 +15,7 @@ def draws(seed: int, lanes: int = 1) -> dict[str, Tensor]:
     shape = (lanes, FRAMES, 6, 8)
     return {
         "noise": torch.randn(shape, generator=random),
-        "recycled": torch.randn((*shape[:-1], 16), generator=random),  # turned and plain
+        "recycled": torch.randn((*shape[:-1], 19), generator=random),  # turned, plain, view
         "actions": torch.randn((lanes, FRAMES, 25), generator=random) * 0.3,
     }
 

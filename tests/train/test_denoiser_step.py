@@ -46,7 +46,11 @@ def moment(step: int = 0, progress: float = 0.0) -> Moment:
 
 @pytest.mark.parametrize(
     ("form", "regime", "recycle"),
-    list(product(("x", "anchored", "v"), ("forced", "packed"), ("warp", "plain", "both", "none"))),
+    list(
+        product(
+            ("x", "anchored", "v"), ("forced", "packed"), ("warp", "plain", "both", "walk", "none")
+        )
+    ),
 )
 def test_every_combination_takes_a_step(
     tiny_world: WorldModel, tiny_world_path: Any, form: str, regime: str, recycle: str
