@@ -29,12 +29,13 @@ from nfd_gym.diffusion.sample import integrate, refine
 from nfd_gym.eval import drift, results
 from nfd_gym.eval.fidelity import at, dream_all
 from nfd_gym.eval.frechet import frechet, latent_features
+from nfd_gym.eval.inputs import inputs
 from nfd_gym.eval.metrics import edge_energy, psnr
 from nfd_gym.eval.quick import turns
 from nfd_gym.eval.rollout import Excerpt, Frames, cut
 from nfd_gym.eval.subject import open_dream, open_world
 from nfd_gym.eval.video import contact_sheet, write_png
-from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.model.pixels import to_uint8
 from nfd_gym.noise import noise
 from nfd_gym.runtime.threads import settle
 from nfd_gym.world import WorldModel
@@ -90,7 +91,8 @@ def measure(
 ) -> tuple[dict[str, Any], Frames | None]:
     """The figures of one arm and, but for an ODE, its free runs (runs, horizon, H, W, 3)."""
     world = open_world(arm.path)
-    stretch = cut(data, windows, world.denoiser.config.window + 1, ahead)
+    seen = world.denoiser.config.window + 1
+    stretch = cut(data, windows, seen, ahead)
     shown = one_pass(world, stretch, arm)
     figures: dict[str, Any] = {
         "arm": arm.name,
@@ -106,9 +108,8 @@ def measure(
     }
     if arm.ode or arm.fresh:
         return figures, None
-    context = "exact" if arm.exact else "noisy"
+    context = "exact" if arm.exact else world.settings.context
     world = replace(world, settings=replace(world.settings, sigmas=arm.sigmas, context=context))
-    seen = world.denoiser.config.window + 1
     free = cut(data, runs, seen, horizon)
     dreamt = dream_all(open_dream(world, LANES), free, LANES)
     curve = psnr(dreamt, free.real).mean(axis=0).tolist()
@@ -140,25 +141,16 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
     out = []
     config = world.denoiser.config
     for index, part in enumerate(excerpt.batches(2)):
-        pixels = to_float(torch.from_numpy(part.frames))
-        lanes, count = pixels.shape[0], pixels.shape[1] - 1
-        actions = torch.from_numpy(part.actions[:, 1:])
-        pitch = torch.zeros(lanes, count)
-        if part.pitch is not None:
-            pitch = torch.from_numpy(part.pitch[:, :-1].astype(np.float32))
-        last = pixels[:, :-1].flatten(0, 1)
-        recycled, _ = world.recycle(last, pitch.flatten(), actions.flatten(0, 1))
-        if recycled is not None:
-            recycled = recycled.unflatten(0, (lanes, count))
+        told, given = inputs(world, part)
 
         def predict(
-            noisy: Tensor, sigma: float, actions: Tensor = actions, seen: Tensor | None = recycled
+            noisy: Tensor, sigma: float, actions: Tensor = told, seen: Tensor | None = given
         ) -> Tensor:
             level = torch.full(noisy.shape[:2], sigma)
             clean: Tensor = world.denoiser(noisy, level, actions, seen)
             return clean
 
-        shape = (lanes, count, config.tokens, config.channels)
+        shape = (*told.shape[:2], config.tokens, config.channels)
         draws = [
             world.settings.temperature * torch.from_numpy(noise(index, 0, 0, step, shape))
             for step in range(len(arm.sigmas) if arm.fresh else 1)
@@ -170,7 +162,7 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
         )
         wanted = clean[:, part.context - 1 :].flatten(0, 1)
         frames = to_uint8(world.tokenizer.decode(wanted)).numpy()
-        out.append(frames.reshape(lanes, -1, *frames.shape[1:]))
+        out.append(frames.reshape(len(told), -1, *frames.shape[1:]))
     return np.concatenate(out)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from nfd_gym.actions import ActionCodec
 from nfd_gym.eval.baselines import mean_frame, persistence, warped
+from nfd_gym.eval.inputs import inputs
 from nfd_gym.eval.metrics import psnr, ssim
 from nfd_gym.eval.rollout import (
     Dream,
@@ -117,20 +118,12 @@ def predict_each(world: WorldModel, excerpt: Excerpt, lanes: int) -> Frames:
 @torch.no_grad()
 def _one_pass(world: WorldModel, excerpt: Excerpt, seed: int) -> Frames:
     """All horizon frames of a few stretches at once, from pure noise."""
-    pixels = to_float(torch.from_numpy(excerpt.frames))
-    lanes, count = pixels.shape[0], pixels.shape[1] - 1
-    actions = torch.from_numpy(excerpt.actions[:, 1:])
-    pitch = torch.zeros(lanes, count)
-    if excerpt.pitch is not None:
-        pitch = torch.from_numpy(excerpt.pitch[:, :-1].astype(np.float32))
-    last = pixels[:, :-1].flatten(0, 1)
-    recycled, _ = world.recycle(last, pitch.flatten(), actions.flatten(0, 1))
-    if recycled is not None:
-        recycled = recycled.unflatten(0, (lanes, count))
-    shape = (lanes, count, world.denoiser.config.tokens, world.denoiser.config.channels)
+    actions, recycled = inputs(world, excerpt)
+    config = world.denoiser.config
+    shape = (*actions.shape[:2], config.tokens, config.channels)
     draw = world.settings.temperature * torch.from_numpy(noise(seed, 0, 0, 0, shape))
     limit = world.settings.latent_limit
-    latents = world.denoiser(draw, torch.ones(lanes, count), actions, recycled).clamp(-limit, limit)
+    latents = world.denoiser(draw, torch.ones(shape[:2]), actions, recycled).clamp(-limit, limit)
     latents = latents[:, excerpt.context - 1 :]
     return to_uint8(world.tokenizer.decode(latents.flatten(0, 1))).numpy()[:, None]
 

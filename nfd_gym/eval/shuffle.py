@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nfd_gym.eval.inputs import inputs
 from nfd_gym.eval.rollout import Excerpt
 from nfd_gym.model.pixels import to_float
 from nfd_gym.noise import noise
@@ -51,15 +52,10 @@ def shuffled_ratio(world: WorldModel, excerpt: Excerpt) -> dict[str, Any]:
 def _loss(world: WorldModel, batch: Excerpt, seed: int, told: Tensor, turned: Tensor) -> float:
     """MSE of frames 1.. from pure noise: the network is told `told`, the last frame turned by
     `turned`."""
-    pixels = to_float(torch.from_numpy(batch.frames))
-    lanes, count = pixels.shape[0], pixels.shape[1] - 1
-    clean = world.tokenizer.encode(pixels[:, 1:].flatten(0, 1)).unflatten(0, (lanes, count))
-    pitch = torch.zeros(lanes, count)
-    if batch.pitch is not None:
-        pitch = torch.from_numpy(batch.pitch[:, :-1].astype(np.float32))
-    recycled, _ = world.recycle(pixels[:, :-1].flatten(0, 1), pitch.flatten(), turned.flatten(0, 1))
-    if recycled is not None:
-        recycled = recycled.unflatten(0, (lanes, count))
+    pixels = to_float(torch.from_numpy(batch.frames[:, 1:]))
+    lanes, count = pixels.shape[:2]
+    clean = world.tokenizer.encode(pixels.flatten(0, 1)).unflatten(0, (lanes, count))
+    _, recycled = inputs(world, batch, turned)
     draw = torch.from_numpy(noise(seed, 0, 0, 0, clean.shape))
     level = torch.ones(lanes, count)
     if world.settings.context == "noisy":  # as in a rollout: the past is held as it was denoised

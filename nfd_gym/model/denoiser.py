@@ -33,16 +33,14 @@ class DenoiserConfig:
     mlp_ratio: int = 4
     window: int = 8  # frames before the present one that a causal block sees
     causal_every: int = 3  # 1: every block looks back, as in the paper; 3: blocks 3, 6, ... do
-    # The last frame as input: "plain", "warp"ed by the commanded rotation, "both", "walk" (both, and
-    # the commanded step, from which `motion` knows how far near things slide), "none".
+    # The last frame as input: "none", "plain", "warp"ed by the commanded rotation, "both", or
+    # "walk": both, and the commanded step, from which `motion` knows how far near things slide.
     recycle: str = "warp"
     motion: int = 0  # learned motion of the recycled frame, so many cells along a token; 0: none
-    patch: int = 16  # pixels a token spans ...
-    fov_y: float = 72.0  # ... and degrees the picture spans; only `motion` asks
+    patch: int = 16  # pixels a token spans and ...
+    fov_y: float = 72.0  # ... degrees the picture does: only `motion` asks
     places: bool = False  # learned embedding of the place on the screen, beside relative RoPE
-    form: str = (
-        "x"  # the head gives "x" the clean frame, "anchored" (1-s)*noisy + s*D, "v" velocity
-    )
+    form: str = "x"  # the head's "x" is clean, "anchored": (1-s)*noisy + s*D, "v": velocity
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
@@ -113,7 +111,7 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """Clean prediction (B,T,N,C) of T frames, block-causal among themselves and over the cache.
 
-        Shapes: noisy and recycled (B,T,N,C; recycled `given` channels), sigma (B,T), actions (B,T,A).
+        Shapes: noisy (B,T,N,C), recycled (B,T,N,config.given), sigma (B,T), actions (B,T,A).
         Side effect: the first `commit` frames' keys and values are appended to the cache.
         """
         past = cache.length if cache else 0

@@ -51,7 +51,7 @@ def recycle(
     """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and its pitch (B,).
 
     `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next one. The kind
-    "both" gives (B,N,2C), turned then plain; "walk" adds the VIEW channels of `view` to every token;
+    "both" gives (B,N,2C), turned then plain; "walk" adds the VIEW channels of `view` to each token;
     "none" gives no latents.
     """
     if fov_y is None:

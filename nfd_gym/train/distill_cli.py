@@ -41,6 +41,11 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(settings.show(config))
         return 0
+    if config.window <= config.loss.rollout_after:
+        raise ValueError(
+            f"windows of {config.window} frames leave none after {config.loss.rollout_after}; "
+            f"use --set window={config.loss.rollout_after + config.loss.rollout_frames}"
+        )
     tokenizer = runs.load_tokenizer(Path(config.tokenizer)).to(args.device)
     source = open_source(args.data)
     size = (tokenizer.config.height, tokenizer.config.width)

@@ -1,6 +1,7 @@
 """The critics' part of a distillation step."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -49,14 +50,18 @@ class Critics:
 
     def add(
         self, main: Tensor, prediction: Tensor, window: Window, moment: Moment,
-        logs: dict[str, float],
+        logs: dict[str, float], alone: bool = False,
     ) -> Tensor:  # fmt: skip
-        """The loss with both critics' pull on `prediction` and their own losses; fills `logs`."""
+        """The loss with both critics' pull on `prediction` and their own losses; fills `logs`.
+
+        `alone` judges pixels without the frame before them.
+        """
         total, clips = main, self.config.critic_clips
         part = cut(window, clips, window.actions.shape[1])
+        pixels = partial(self._pixel_judge, alone=alone)
         rolled, differs = adversarial.rolled_actions(part.actions)
         for name, critic, share, judge in (
-            ("pixel", self.duel.pixel_critic, self.config.pixel_share, self._pixel_judge),
+            ("pixel", self.duel.pixel_critic, self.config.pixel_share, pixels),
             ("feature", self.duel.feature_critic, self.config.feature_share, self._feature_judge),
         ):
             if critic is None:
@@ -74,7 +79,7 @@ class Critics:
             fake = verdict(fake_latents, part.actions)
             real = verdict(real_latents, part.actions)
             wrong = None
-            if moment.step % 2 and differs.any():
+            if moment.step % 2 and differs.any() and not alone:
                 wrong = verdict(real_latents, rolled).movedim(0, -1)[differs]
             total = total + adversarial.hinge_critic(real, fake, wrong)
             logs[f"{name}_accuracy"] = adversarial.critic_accuracy(real, fake)
@@ -83,11 +88,12 @@ class Critics:
         return total
 
     def _pixel_judge(
-        self, critic: nn.Module, window: Window, random: torch.Generator
+        self, critic: nn.Module, window: Window, random: torch.Generator, alone: bool
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """(latents, actions) -> logits (P, B, T). Real frames are judged after the tokenizer's
         round trip: what the decoder cannot draw, the denoiser cannot be blamed for."""
         last = seen_before(self.recycling, window).flatten(0, 1)
+        last = torch.zeros_like(last) if alone else last
 
         def verdict(latents: Tensor, actions: Tensor) -> Tensor:
             pixels = self.recycling.tokenizer.decode_unclamped(latents.flatten(0, 1))

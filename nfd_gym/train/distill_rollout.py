@@ -23,6 +23,12 @@ class FreeRun:
     recycled: Tensor | None  # (B, T, N, C)
     sigma: float  # level of the last step
 
+    def tail(self, frames: int) -> "FreeRun":
+        """The last so many frames."""
+        given = None if self.recycled is None else self.recycled[:, -frames:]
+        pixels, clean, noisy = (part[:, -frames:] for part in (self.pixels, self.clean, self.noisy))
+        return FreeRun(pixels, clean, noisy, given, self.sigma)
+
 
 @torch.no_grad()
 def free_run(
@@ -75,6 +81,17 @@ def cut(window: Window, clips: int, frames: int) -> Window:
         latents=window.latents[:clips, : frames + 1],
         actions=window.actions[:clips, :frames],
         pitch=window.pitch[:clips, : frames + 1],
+    )
+
+
+def tail(window: Window, frames: int) -> Window:
+    """The last so many learning frames of a window."""
+    return replace(
+        window,
+        pixels=window.pixels[:, -frames - 1 :],
+        latents=window.latents[:, -frames - 1 :],
+        actions=window.actions[:, -frames:],
+        pitch=window.pitch[:, -frames - 1 :],
     )
 
 

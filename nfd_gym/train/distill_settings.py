@@ -35,7 +35,8 @@ class DistillLoss:
     recorded: float = 0.4  # as in the teacher's loss
     own: float = 0.3  # share of batches that recycle the student's own free run
     rollout: float = 0.0  # share of batches that learn from a free run's own last steps (full: .3)
-    rollout_frames: int = 6  # the recording is the truth for a free run only for a few frames
+    rollout_frames: int = 6  # so many frames of a free run learn ...
+    rollout_after: int = 0  # ... after up to this many that were made before them, unlearned
     feature_share: float = 0.0  # pull of the critic on teacher features against the main loss
     pixel_share: float = 0.0  # pull of the critic on decoded pictures (full: .5)
     critic_from: int = 50  # critics learn alone until this step

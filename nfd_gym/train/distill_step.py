@@ -24,7 +24,7 @@ from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_uint8
 from nfd_gym.train.denoiser_step import Recycling, Window, band_energy, robust
 from nfd_gym.train.distill_critics import Critics, Duel
-from nfd_gym.train.distill_rollout import cut, free_run, repeat_last
+from nfd_gym.train.distill_rollout import cut, free_run, repeat_last, tail
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
 from nfd_gym.train.distill_watch import Alarm, Watch, line, tangent_error
 from nfd_gym.train.loop import Moment
@@ -67,10 +67,12 @@ class DistillStage:
 
     def watch_on(self, batch: Batch) -> None:
         """Measure and print the failure signs on these recordings from now on."""
+        window = self.recycling.window(batch)
+        clips, frames = window.actions.shape[:2]
+        window = cut(window, clips, frames - self.config.rollout_after)
         self.watch = Watch(
-            self.teacher, self.recycling, self.recycling.window(batch), self.config.steps,
-            self.channel_weight,
-        )  # fmt: skip
+            self.teacher, self.recycling, window, self.config.steps, self.channel_weight
+        )
 
     def report(self, step: int = -1) -> list[str]:
         """A measurement of the averaged student, and the failure signs that it shows."""
@@ -88,14 +90,20 @@ class DistillStage:
         if moment.step % self.config.watch == 0:
             tell(self.report(moment.step))
         window = self.recycling.window(batch)
+        clips, frames, after = *window.actions.shape[:2], 0
         if self._chance(self.config.rollout, moment):
-            main, prediction, window, logs = self._on_own_run(window, moment)
+            if self._chance(0.5, moment):
+                after = self._draw(self.config.rollout_after + 1, moment.random)
+            window = cut(window, clips, after + self.config.rollout_frames)
+            main, prediction, window, logs = self._on_own_run(window, moment.random)
         else:
+            window = cut(window, clips, frames - self.config.rollout_after)
             main, prediction, logs = self._consistency(window, moment)
         logs["main"] = main.item()
         if self.config.rollout:  # two kinds of batches whose losses differ a hundredfold: even them
             main = main / main.detach().clamp_min(1e-8)
-        total = self.critics.add(main, prediction, window, moment, logs)
+        # Far into a run the recording shows other places: pictures are judged by themselves.
+        total = self.critics.add(main, prediction, window, moment, logs, alone=after > 0)
         tell([f"WARNING: {text}" for text in self.alarm.hear(moment.step, logs)])
         return total, logs
 
@@ -190,10 +198,11 @@ class DistillStage:
             last = self.recycling.decoded(shaken)
         return self.recycling.given(last, window)
 
+    def _draw(self, below: int, random: torch.Generator) -> int:
+        return int(torch.randint(0, below, (), generator=random, device=self.device))
+
     def _draw_steps(self, random: torch.Generator) -> int:
-        steps = self.config.steps
-        draw = torch.randint(0, len(steps), (), generator=random, device=self.device)
-        return steps[int(draw)]
+        return self.config.steps[self._draw(len(self.config.steps), random)]
 
     def _context(
         self, window: Window, recycled: Tensor | None, random: torch.Generator
@@ -218,12 +227,13 @@ class DistillStage:
     # --- self-rollout --------------------------------------------------------------------------
 
     def _on_own_run(
-        self, window: Window, moment: Moment
+        self, window: Window, random: torch.Generator
     ) -> tuple[Tensor, Tensor, Window, dict[str, float]]:
-        """Learn from a free run of a few frames, through the last step of each frame alone."""
-        window = cut(window, len(window.actions), self.config.rollout_frames)
-        levels = LEVELS[self._draw_steps(moment.random)]
-        run = free_run(self.student, self.recycling, window, levels, moment.random)
+        """Learn from the last frames of a free run, through the last step of each frame alone."""
+        frames = self.config.rollout_frames
+        levels = LEVELS[self._draw_steps(random)]
+        run = free_run(self.student, self.recycling, window, levels, random).tail(frames)
+        window = tail(window, frames)
         prediction = repeat_last(self.student, run, window)
         tokens = ((prediction - window.clean) ** 2 * self.channel_weight).mean(-1)
         error = robust(tokens, self.config.robust).mean(-1)

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from nfd_gym.keyboard import KEY_INDEX
 from nfd_gym.model.attention import eager
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
-from nfd_gym.keyboard import KEY_INDEX
 from nfd_gym.model.motion import REACH, Motion, parallax, slide, to_camera
 from nfd_gym.model.recycle import PACE, view
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig

@@ -11,7 +11,7 @@ from nfd_gym.data import Batch
 from nfd_gym.diffusion.flow import interpolate
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.train.denoiser_step import Recycling
-from nfd_gym.train.distill_rollout import cut, free_run, repeat_last
+from nfd_gym.train.distill_rollout import cut, free_run, repeat_last, tail
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
 from nfd_gym.train.distill_step import DistillStage
 from nfd_gym.train.distill_watch import tangent_error
@@ -92,6 +92,23 @@ def test_the_same_moment_gives_the_same_loss(tiny_world: WorldModel) -> None:
         losses = [stage.loss(batch, moment_of(stage, 2, seed))[0] for seed in range(2)]
         values.append([loss.item() for loss in losses])
     assert values[0] == values[1] and len(set(values[0])) == 2
+
+
+def test_far_into_a_free_run_its_last_frames_learn(tiny_world: WorldModel) -> None:
+    stage = make_stage(
+        tiny_world, recipe="full", rollout=1.0, rollout_frames=2, rollout_after=3, pixel_share=0.5
+    )
+    window = stage.recycling.window(make_batch())
+    run = free_run(stage.student, stage.recycling, window, (1.0,), torch.Generator().manual_seed(0))
+    assert torch.equal(run.tail(2).clean, run.clean[:, 3:])
+    assert torch.equal(tail(window, 2).clean, window.clean[:, 3:])
+    assert torch.equal(tail(window, 2).pixels, window.pixels[:, 3:])
+    far = set()
+    for seed in range(8):
+        loss, logs = stage.loss(make_batch(), moment_of(stage, 2, seed))
+        far.add(round(logs["own_first"], 9))
+        assert bool(torch.isfinite(loss))
+    assert len(far) > 2  # the learning part begins at different frames
 
 
 def test_the_target_net_is_the_running_average_itself(tiny_world: WorldModel) -> None:
