@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val", type=Path, help="recordings to watch on; else part of --data")
     parser.add_argument("--out", type=Path, required=True, help="run folder; repeat to resume")
     parser.add_argument("--start", type=Path, metavar="RUN", help="begin with a distilled run")
+    parser.add_argument("--critics", type=Path, metavar="RUN", help="begin with its critics")
     parser.add_argument("--tokenizer", type=Path, metavar="RUN", help="default: the teacher's own")
     parser.add_argument("--minutes", type=float, default=0.0, help="wall clock over all resumes")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -69,6 +70,8 @@ def main(args: argparse.Namespace) -> int:
     fov_y = None if camera is None else camera.fov_y
     recycling = Recycling(tokenizer, config.model.recycle, fov_y, args.device)
     stage = DistillStage(student, teacher, recycling, config.loss, args.device)
+    if args.critics:  # they need hundreds of steps before they see a difference
+        runs.begin_critics(stage.duel, loop.weights(args.critics))
     seen = open_source(args.val) if args.val else source
     # Far from the batches of training, which count up from 0.
     first = Loader(seen, window=config.window + 1, batch=2, seed=config.loop.seed).batch(10**9)
@@ -119,6 +122,7 @@ def resolve(args: argparse.Namespace, taught: Any) -> runs.DistillRun:
         tokenizer=str(args.tokenizer or taught.tokenizer),
         teacher=str(args.teacher),
         start=str(args.start or ""),
+        critics=str(args.critics or ""),
     )
     config = settings.apply(config, args.assignments)
     if args.minutes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nfd_gym import settings
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
@@ -61,6 +61,7 @@ class DistillRun:
     tokenizer: str = ""
     teacher: str = ""  # its run
     start: str = ""  # a distilled run of the same form to start from
+    critics: str = ""  # a distilled run whose critics to start with
 
 
 def distill_presets() -> dict[str, DistillRun]:
@@ -147,6 +148,17 @@ def begin_with(model: Denoiser, state: dict[str, Tensor]) -> None:
             grown[known] = state[key][known]
             state = {**state, key: grown}
     model.load_state_dict(state)
+
+
+def begin_critics(duel: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load the critics of another distilled run; those that this one has must all be there."""
+    own = duel.state_dict()
+    wanted = {key for key in own if not key.startswith("student.")}
+    if missing := wanted - state.keys():
+        raise ValueError(
+            f"that run has no {min(missing).partition('.')[0]} to begin with; leave --critics out"
+        )
+    duel.load_state_dict({**own, **{key: state[key] for key in wanted}})
 
 
 def is_world(path: Path) -> bool:

@@ -94,6 +94,26 @@ def test_continuous_recipes_give_an_anchored_student_that_starts_as_the_teacher(
     assert distance < 0.02  # at level 1 the forms agree; one warm-up step has been taken
 
 
+def test_critics_go_on_from_another_run(
+    teacher: Path, tiny_world_path: Path, tmp_path: Path
+) -> None:
+    data, full = tiny_world_path / "starts", ("--recipe", "full", "--set", "loop.lr=0")
+    assert distill(teacher, data, tmp_path / "first", "--recipe", "full", steps=2) == 0
+    more = ("--critics", str(tmp_path / "first"))
+    assert distill(teacher, data, tmp_path / "second", *full, *more, steps=1) == 0
+    assert distill(teacher, data, tmp_path / "fresh", *full, steps=1) == 0
+    first, second, fresh = (
+        loop.weights(tmp_path / name)["pixel_critic.action.weight"]
+        for name in ("first", "second", "fresh")
+    )
+    assert torch.allclose(first, second) and not torch.allclose(first, fresh)
+    with pytest.raises(ValueError, match="no feature_critic to begin with"):
+        distill(
+            teacher, data, tmp_path / "third", *full, *more, "--set", "loss.feature_share=0.5",
+            steps=1,
+        )  # fmt: skip
+
+
 def test_settings_and_mistakes(
     teacher: Path, tiny_world_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
