@@ -5,7 +5,7 @@ what the model was trained on.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import gymnasium
@@ -39,6 +39,7 @@ class Camera:
     """How the action turns the view: needed by models that warp the last frame."""
 
     fov_y: float  # vertical field of view, degrees
+    crosshair: int = 0  # pixels from the middle to the end of the cross drawn there; 0: none
 
 
 class ActionCodec(Protocol):
@@ -168,8 +169,8 @@ class KeysAndMouse:
         return KeysAndMouse(preset, self.camera)
 
     def to_json(self) -> dict[str, Any]:
-        fov_y = None if self.camera is None else self.camera.fov_y
-        return {"kind": self.kind, "preset": self.preset, "fov_y": fov_y}
+        seen = {"fov_y": None} if self.camera is None else asdict(self.camera)
+        return {"kind": self.kind, "preset": self.preset, **seen}
 
     def _encode_minerl(self, action: Any) -> Vector:
         if not isinstance(action, Mapping):
@@ -277,8 +278,9 @@ def codec_from_json(data: Mapping[str, Any]) -> ActionCodec:
     kind = values.pop("kind", None)
     try:
         if kind == KeysAndMouse.kind:
-            fov_y = values.pop("fov_y")
-            return KeysAndMouse(camera=None if fov_y is None else Camera(float(fov_y)), **values)
+            fov_y, crosshair = values.pop("fov_y"), int(values.pop("crosshair", 0))
+            camera = None if fov_y is None else Camera(float(fov_y), crosshair)
+            return KeysAndMouse(camera=camera, **values)
         if kind == Continuous.kind:
             return Continuous(**values)
         if kind == Discrete.kind:

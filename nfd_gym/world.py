@@ -110,8 +110,7 @@ class WorldModel:
     ) -> tuple[Tensor | None, Tensor]:
         """The last frame (B,3,H,W) as the next input, and the pitch (B,) after `actions` (B,A)."""
         camera = self.codec.camera
-        fov_y = None if camera is None else camera.fov_y
-        return recycle(self.tokenizer, self.denoiser.config.recycle, fov_y, pixels, pitch, actions)
+        return recycle(self.tokenizer, self.denoiser.config.recycle, camera, pixels, pitch, actions)
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Write the folder; world.json comes last, so a killed save is no world. Without starts."""

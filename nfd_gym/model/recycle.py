@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor
 
+from nfd_gym.actions import Camera
 from nfd_gym.keyboard import KEY_INDEX, LOG_SCALE, PITCH
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.model.warp import warp
@@ -40,10 +41,28 @@ def view(pitch: Tensor, actions: Tensor) -> Tensor:
     return torch.cat([step, (pitch * (math.pi / 180))[..., None]], dim=-1)
 
 
+def without_cross(pixels: Tensor, arm: int) -> Tensor:
+    """(B,3,H,W) with the crosshair painted over by the pixels beside it.
+
+    It does not turn with the world: left in, every turn leaves a copy that a rollout keeps.
+    """
+    if not arm:
+        return pixels
+    height, width = pixels.shape[-2:]
+    rows = torch.arange(height, device=pixels.device)[:, None] - height // 2
+    columns = torch.arange(width, device=pixels.device) - width // 2
+    upright = (columns == 0) & (rows != 0) & (rows.abs() <= arm)
+    level = (rows == 0) & (columns.abs() <= arm)
+    for line, axis in ((upright, -1), (level, -2)):
+        beside = (pixels.roll(1, axis) + pixels.roll(-1, axis)) / 2
+        pixels = torch.where(line, beside, pixels)
+    return pixels
+
+
 def recycle(
     tokenizer: Tokenizer,
     kind: str,
-    fov_y: float | None,
+    camera: Camera | None,
     pixels: Tensor,
     pitch: Tensor,
     actions: Tensor,
@@ -54,7 +73,7 @@ def recycle(
     "both" gives (B,N,2C), turned then plain; "walk" adds the VIEW channels of `view` to each token;
     "none" gives no latents.
     """
-    if fov_y is None:
+    if camera is None:
         if kind in TURNING:
             raise ValueError(
                 f"recycle={kind!r} needs an action codec with a camera; "
@@ -66,7 +85,8 @@ def recycle(
         return None, after
     if kind == "plain":
         return tokenizer.encode(pixels), after
-    turned = tokenizer.encode(warp(pixels, dpitch, dyaw, pitch, fov_y))
+    view_of_world = without_cross(pixels, camera.crosshair)
+    turned = tokenizer.encode(warp(view_of_world, dpitch, dyaw, pitch, camera.fov_y))
     if kind == "warp":
         return turned, after
     given = [turned, tokenizer.encode(pixels)]

@@ -157,10 +157,7 @@ def _decoder(args: argparse.Namespace) -> int:
 def _recycling(
     source: Source, tokenizer: Tokenizer, model: DenoiserConfig, device: str
 ) -> Recycling:
-    camera = source.codec.camera
-    return Recycling(
-        tokenizer.to(device), model.recycle, None if camera is None else camera.fov_y, device
-    )
+    return Recycling(tokenizer.to(device), model.recycle, source.codec.camera, device)
 
 
 def _with_budget(config: Any, args: argparse.Namespace) -> Any:

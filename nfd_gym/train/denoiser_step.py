@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nfd_gym.actions import Camera
 from nfd_gym.data.loader import Batch
 from nfd_gym.diffusion.flow import draw_sigma, interpolate, ramp_weight
 from nfd_gym.diffusion.sample import sample_frame
@@ -62,8 +63,8 @@ class Window:
 class Recycling:
     """Frames to recycled inputs, for one tokenizer, denoiser setting and camera."""
 
-    def __init__(self, tokenizer: Tokenizer, kind: str, fov_y: float | None, device: str) -> None:
-        self.tokenizer, self.kind, self.fov_y, self.device = tokenizer, kind, fov_y, device
+    def __init__(self, tokenizer: Tokenizer, kind: str, camera: Camera | None, device: str) -> None:
+        self.tokenizer, self.kind, self.camera, self.device = tokenizer, kind, camera, device
 
     @torch.no_grad()
     def window(self, batch: Batch) -> Window:
@@ -84,7 +85,7 @@ class Recycling:
         if self.kind == "none":
             return None
         latents, _ = recycle(
-            self.tokenizer, self.kind, self.fov_y,
+            self.tokenizer, self.kind, self.camera,
             last.flatten(0, 1), window.pitch[:, :-1].flatten(), window.actions.flatten(0, 1),
         )  # fmt: skip
         assert latents is not None
@@ -98,7 +99,7 @@ class Recycling:
         frames = []
         for i in range(window.actions.shape[1]):
             action = window.actions[:, i]
-            recycled, pitch = recycle(self.tokenizer, self.kind, self.fov_y, pixels, pitch, action)
+            recycled, pitch = recycle(self.tokenizer, self.kind, self.camera, pixels, pitch, action)
             noise = torch.randn(window.clean[:, i].shape, generator=random, device=self.device)
             clean = sample_frame(model, cache, action, recycled, noise)
             pixels = self.decoded(clean[:, None])[:, 0]

@@ -66,9 +66,7 @@ def main(args: argparse.Namespace) -> int:
     student.load_state_dict(
         (teacher if not args.start else runs.load_denoiser(args.start)[0]).state_dict()
     )
-    camera = source.codec.camera
-    fov_y = None if camera is None else camera.fov_y
-    recycling = Recycling(tokenizer, config.model.recycle, fov_y, args.device)
+    recycling = Recycling(tokenizer, config.model.recycle, source.codec.camera, args.device)
     stage = DistillStage(student, teacher, recycling, config.loss, args.device)
     if args.critics:  # they need hundreds of steps before they see a difference
         runs.begin_critics(stage.duel, loop.weights(args.critics))

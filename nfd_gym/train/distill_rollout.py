@@ -43,7 +43,7 @@ def free_run(
     for i in range(window.actions.shape[1]):
         action = window.actions[:, i]
         recycled, pitch = recycle(
-            recycling.tokenizer, recycling.kind, recycling.fov_y, pixels, pitch, action
+            recycling.tokenizer, recycling.kind, recycling.camera, pixels, pitch, action
         )
         predict = bind(student, cache, action, recycled, last=levels[-1])
         noise = torch.randn(window.clean[:, i].shape, generator=random, device=recycling.device)
@@ -100,9 +100,9 @@ def seen_before(recycling: Recycling, window: Window) -> Tensor:
     """The real last frame of each frame (B, T, 3, H, W), turned by the command if the camera is
     known: what a critic compares a picture with."""
     last = window.pixels[:, :-1]
-    if recycling.fov_y is None:
+    if recycling.camera is None:
         return last
     flat = last.flatten(0, 1)
     dpitch, dyaw, _ = turn(window.pitch[:, :-1].flatten(), window.actions.flatten(0, 1))
-    turned = warp(flat, dpitch, dyaw, window.pitch[:, :-1].flatten(), recycling.fov_y)
+    turned = warp(flat, dpitch, dyaw, window.pitch[:, :-1].flatten(), recycling.camera.fov_y)
     return turned.view_as(last)

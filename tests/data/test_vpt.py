@@ -229,7 +229,7 @@ def test_minecraft_and_luanti_differ_in_field_of_view(pairs, make_row):
     assert open_source(folder).codec.camera == Camera(70.0)
     index = {"fps": 20, "clips": [{"name": "clip", "frames": 3}]}
     (folder / "index.json").write_text(json.dumps(index))
-    assert open_source(folder).codec.camera == Camera(72.0)
+    assert open_source(folder).codec.camera == Camera(72.0, crosshair=5)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from nfd_gym.actions import Camera
 from nfd_gym.data.loader import Batch
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.presets import PRESETS
@@ -36,7 +37,7 @@ def make_stage(world: WorldModel, loss: DenoiserLoss, **sizes: Any) -> DenoiserS
     torch.manual_seed(0)
     model = Denoiser(replace(PRESETS["micro"].denoiser, **sizes))
     return DenoiserStage(
-        model, Recycling(world.tokenizer, model.config.recycle, 72.0, "cpu"), loss, "cpu"
+        model, Recycling(world.tokenizer, model.config.recycle, Camera(72.0), "cpu"), loss, "cpu"
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from nfd_gym.actions import Camera
 from nfd_gym.data import Batch
 from nfd_gym.diffusion.flow import interpolate
 from nfd_gym.model.denoiser import Denoiser
@@ -19,6 +20,7 @@ from nfd_gym.train.loop import Moment
 from nfd_gym.world import WorldModel
 from tests.conftest import make_tiny_world
 
+CAMERA = Camera(72.0)
 ALL = ("dcm", "scm", "trigflow", "full")
 
 
@@ -39,7 +41,7 @@ def make_stage(world: WorldModel, **settings: object) -> DistillStage:
     form = "anchored" if config.continuous else "x"
     student = Denoiser(replace(teacher.config, form=form))
     student.load_state_dict(teacher.state_dict())
-    recycling = Recycling(world.tokenizer, world.denoiser.config.recycle, 72.0, "cpu")
+    recycling = Recycling(world.tokenizer, world.denoiser.config.recycle, CAMERA, "cpu")
     return DistillStage(student, teacher, recycling, config, "cpu")
 
 
@@ -120,7 +122,7 @@ def test_the_target_net_is_the_running_average_itself(tiny_world: WorldModel) ->
 
 
 def test_continuous_recipes_refuse_a_student_without_boundary(tiny_world: WorldModel) -> None:
-    recycling = Recycling(tiny_world.tokenizer, tiny_world.denoiser.config.recycle, 72.0, "cpu")
+    recycling = Recycling(tiny_world.tokenizer, tiny_world.denoiser.config.recycle, CAMERA, "cpu")
     net = tiny_world.denoiser
     with pytest.raises(ValueError, match=r"model\.form=anchored"):
         DistillStage(net, net, recycling, DistillLoss(recipe="scm"), "cpu")

@@ -23,7 +23,8 @@ class VPTSource:
         self.path = Path(path)
         self.index = read_index(self.path)
         # Minecraft is filmed at 70 degrees, Luanti at 72; only Luanti's recorder writes an index.
-        self.codec = KeysAndMouse(camera=Camera(70.0 if self.index.about is None else 72.0))
+        luanti = self.index.about is not None
+        self.codec = KeysAndMouse(camera=Camera(72.0, crosshair=5) if luanti else Camera(70.0))
         if self.index.codec:
             self.codec = codec_from_json(self.index.codec)
         self.names = list(self.index.clips)

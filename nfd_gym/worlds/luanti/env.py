@@ -79,7 +79,7 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         from nfd_gym.worlds.luanti.tracker import view_fov  # after the check: needs python-xlib
 
         self.size = (width, height)
-        self.codec = KeysAndMouse(action_space, Camera(view_fov(width, height)))
+        self.codec = KeysAndMouse(action_space, Camera(view_fov(width, height), crosshair=5))
         self.action_space = self.codec.space()
         self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
         self.render_mode = render_mode
