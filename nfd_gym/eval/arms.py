@@ -90,7 +90,7 @@ def measure(
     ahead: int = 16,
 ) -> tuple[dict[str, Any], Frames | None]:
     """The figures of one arm and, but for an ODE, its free runs (runs, horizon, H, W, 3)."""
-    world = open_world(arm.path)
+    world = open_world(arm.path, data)
     seen = world.denoiser.config.window + 1
     stretch = cut(data, windows, seen, ahead)
     shown = one_pass(world, stretch, arm)

@@ -52,9 +52,10 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=results.RESULTS)
     args = parser.parse_args()
     settle()
-    judge, world = InverseDynamics.load(args.judge), open_world(args.world)
+    judge, data = InverseDynamics.load(args.judge), open_source(args.data)
+    world = open_world(args.world, data)
     context = world.denoiser.config.window + 1
-    excerpt = cut(open_source(args.data), args.rollouts, context, args.horizon)
+    excerpt = cut(data, args.rollouts, context, args.horizon)
     found = following(judge, excerpt, dream_all(open_dream(world, LANES), excerpt, LANES))
     command = "python -m nfd_gym.eval.following " + shlex.join(sys.argv[1:])
     figures = {"table": {"columns": COLUMNS, "rows": following_rows(found)}}

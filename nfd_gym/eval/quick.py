@@ -118,7 +118,8 @@ def run(
     world: Path, data: Path, out: Path, probes: Path | None, steps: int | None = None
 ) -> dict[str, Any]:
     """Load, measure, print, and write the contact sheet."""
-    figures, sheet = quick(open_world(world), open_source(data), probes, steps=steps)
+    source = open_source(data)
+    figures, sheet = quick(open_world(world, source), source, probes, steps=steps)
     out.mkdir(parents=True, exist_ok=True)
     write_png(out / "quick.png", sheet)
     print("\n".join(lines(figures)))

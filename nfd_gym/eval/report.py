@@ -48,10 +48,11 @@ def main(args: argparse.Namespace) -> int:
     from nfd_gym.eval.plots import plot_all
 
     began = time.monotonic()
-    world = open_world(args.world)
+    data = open_source(args.data)
+    world = open_world(args.world, data)
     report = measure(
         world,
-        open_source(args.data),
+        data,
         probes=args.probes,
         judge=find_judge(args.judge),
         i3d=args.i3d,

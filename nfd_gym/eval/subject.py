@@ -2,22 +2,22 @@
 
 from pathlib import Path
 
-from nfd_gym.actions import KeysAndMouse
+from nfd_gym.data.clip import Source
 from nfd_gym.eval.rollout import Dream
 from nfd_gym.runtime.session import Session
 from nfd_gym.train.runs import load_denoiser, load_tokenizer
 from nfd_gym.world import WorldModel, WorldSettings
 
 
-def open_world(path: Path) -> WorldModel:
-    """The world in a folder; a denoiser run's folder counts, with its averaged weights and one
-    step."""
+def open_world(path: Path, data: Source) -> WorldModel:
+    """The world in a folder; a denoiser run's folder counts, with its averaged weights, one step
+    and the codec of the recordings it is judged on."""
     if (path / "world.json").exists() or not (path / "settings.json").exists():
         return WorldModel.load(path)
     denoiser, run = load_denoiser(path)
     return WorldModel(
         name=path.name,
-        codec=KeysAndMouse(),
+        codec=data.codec,
         tokenizer=load_tokenizer(Path(run.tokenizer)),
         denoiser=denoiser.eval().requires_grad_(False),
         settings=WorldSettings(context="noisy" if run.loss.regime == "forced" else "exact"),

@@ -25,8 +25,9 @@ def test_arm_descriptions_are_read_and_refused_by_name() -> None:
 
 
 def test_one_ode_step_is_one_step_and_more_steps_differ(tiny_world_path: Path) -> None:
-    world = open_world(tiny_world_path)
-    excerpt = cut(open_source(tiny_world_path / "starts"), 2, world.denoiser.config.window + 1, 4)
+    data = open_source(tiny_world_path / "starts")
+    world = open_world(tiny_world_path, data)
+    excerpt = cut(data, 2, world.denoiser.config.window + 1, 4)
     pictures = {
         name: arms.one_pass(world, excerpt, arms.parse(f"x={tiny_world_path}@{how}"))
         for name, how in {"one": "1.0", "ode1": "ode1", "ode4": "ode4"}.items()
