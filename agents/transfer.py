@@ -130,7 +130,8 @@ def compare(rows: Sequence[Row]) -> dict[str, Any]:
         beats = None if chance is None else apart(row.real.interval, chance.real.interval)
         seconds = row.dream.facts.get("seconds")
         lines.append([
-            row.policy, row.trained_in, row.ticks, None if seconds is None else seconds / 60,
+            results.portable(row.policy), row.trained_in, row.ticks,
+            None if seconds is None else seconds / 60,
             str(row.dream.interval), str(row.real.interval), beats, share(row, rows),
             flags.get(row.policy, ""),
         ])  # fmt: skip
