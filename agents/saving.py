@@ -13,6 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 
 from nfd_gym.agent import FACTS, FORMAT, WEIGHTS, read_facts
+from nfd_gym.eval.results import portable
 
 # What SB3 would pickle along although a resumed run begins new episodes.
 LEFT_OUT = ("_last_obs", "_last_original_obs", "_last_episode_starts", "_last_lstm_states", "team")
@@ -48,6 +49,8 @@ def publish(path: Path, out: Path) -> int:
     It is for playing and scoring; SB3's own `load` cannot read it.
     """
     facts = read_facts(path)
+    if "command" in facts:
+        facts["command"] = portable(facts["command"])
     with zipfile.ZipFile(path) as archive:
         state = load(archive.read(WEIGHTS))
     halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}

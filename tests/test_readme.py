@@ -72,5 +72,5 @@ def test_the_tree_exists():
 
 
 def test_the_results_blocks_are_there():
-    for name in ("quality", "bench.env", "bench.speculate.paced", "agents"):
+    for name in ("quality", "bench.env", "bench.speculate.paced", "agents.transfer.explore"):
         assert re.search(rf"<!-- results:{name} -->.*?<!-- /results -->", TEXT, re.DOTALL)
