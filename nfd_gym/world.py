@@ -24,8 +24,10 @@ from nfd_gym import settings
 from nfd_gym.actions import ActionCodec, codec_from_json
 from nfd_gym.data import DataError, Source, open_source
 from nfd_gym.data.files import PART, commit, write_text
+from nfd_gym.model.crosshair import with_cross, without_cross
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.heads import HeadsConfig, RewardHeads
+from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.recycle import TURNING, recycle
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 
@@ -105,10 +107,23 @@ class WorldModel:
             )
         return open_source(folder)
 
+    def see(self, frames: Tensor) -> Tensor:
+        """uint8 (...,H,W,3) -> what the networks look at (...,3,H,W): without the crosshair."""
+        return without_cross(to_float(frames), self._arm)
+
+    def show(self, latents: Tensor) -> Tensor:
+        """Latents (B,N,C) -> uint8 (B,H,W,3), with the crosshair."""
+        return to_uint8(with_cross(self.tokenizer.decode(latents), self._arm))
+
+    @property
+    def _arm(self) -> int:
+        return 0 if self.codec.camera is None else self.codec.camera.crosshair
+
     def recycle(
         self, pixels: Tensor, pitch: Tensor, actions: Tensor
     ) -> tuple[Tensor | None, Tensor]:
-        """The last frame (B,3,H,W) as the next input, and the pitch (B,) after `actions` (B,A)."""
+        """The last frame (B,3,H,W), as `see` gives it, as the next input; and the pitch (B,) after
+        `actions` (B,A)."""
         camera = self.codec.camera
         return recycle(self.tokenizer, self.denoiser.config.recycle, camera, pixels, pitch, actions)
 

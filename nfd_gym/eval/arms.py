@@ -35,7 +35,6 @@ from nfd_gym.eval.quick import turns
 from nfd_gym.eval.rollout import Excerpt, Frames, cut
 from nfd_gym.eval.subject import open_dream, open_world
 from nfd_gym.eval.video import contact_sheet, write_png
-from nfd_gym.model.pixels import to_uint8
 from nfd_gym.noise import noise
 from nfd_gym.runtime.threads import settle
 from nfd_gym.world import WorldModel
@@ -161,7 +160,7 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
             else refine(predict, draws[0], arm.sigmas, draws[1:])
         )
         wanted = clean[:, part.context - 1 :].flatten(0, 1)
-        frames = to_uint8(world.tokenizer.decode(wanted)).numpy()
+        frames = world.show(wanted).numpy()
         out.append(frames.reshape(len(told), -1, *frames.shape[1:]))
     return np.concatenate(out)
 

@@ -125,7 +125,7 @@ def _one_pass(world: WorldModel, excerpt: Excerpt, seed: int) -> Frames:
     limit = world.settings.latent_limit
     latents = world.denoiser(draw, torch.ones(shape[:2]), actions, recycled).clamp(-limit, limit)
     latents = latents[:, excerpt.context - 1 :]
-    return to_uint8(world.tokenizer.decode(latents.flatten(0, 1))).numpy()[:, None]
+    return world.show(latents.flatten(0, 1)).numpy()[:, None]
 
 
 def against_horizon(pictures: dict[str, Frames], real: Frames) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from nfd_gym.eval.rollout import Excerpt
-from nfd_gym.model.pixels import to_float
 from nfd_gym.world import WorldModel
 
 
@@ -14,7 +13,7 @@ def inputs(
 ) -> tuple[Tensor, Tensor | None]:
     """Actions (B,T,A) of all frames but the first, and the real frame before each as the world
     recycles it. `turned` recycles by other actions than the true ones."""
-    pixels = to_float(torch.from_numpy(excerpt.frames[:, :-1]))
+    pixels = world.see(torch.from_numpy(excerpt.frames[:, :-1]))
     actions = torch.from_numpy(np.ascontiguousarray(excerpt.actions[:, 1:]))
     shape = pixels.shape[:2]
     pitch = torch.zeros(shape)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from nfd_gym.eval.inputs import inputs
 from nfd_gym.eval.rollout import Excerpt
-from nfd_gym.model.pixels import to_float
 from nfd_gym.noise import noise
 from nfd_gym.world import WorldModel
 
@@ -52,7 +51,7 @@ def shuffled_ratio(world: WorldModel, excerpt: Excerpt) -> dict[str, Any]:
 def _loss(world: WorldModel, batch: Excerpt, seed: int, told: Tensor, turned: Tensor) -> float:
     """MSE of frames 1.. from pure noise: the network is told `told`, the last frame turned by
     `turned`."""
-    pixels = to_float(torch.from_numpy(batch.frames[:, 1:]))
+    pixels = world.see(torch.from_numpy(batch.frames[:, 1:]))
     lanes, count = pixels.shape[:2]
     clean = world.tokenizer.encode(pixels.flatten(0, 1)).unflatten(0, (lanes, count))
     _, recycled = inputs(world, batch, turned)

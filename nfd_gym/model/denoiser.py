@@ -77,6 +77,7 @@ class DenoiserConfig:
         return [i for i in range(self.depth) if (i + 1) % self.causal_every == 0]
 
 
+MOVED = -1  # what `watch` hears before the paint, beside the blocks
 Look = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (block, q, k, v) -> attended values
 
 
@@ -108,6 +109,7 @@ class Denoiser(nn.Module):
         recycled: Tensor | None = None,
         cache: FrameCache | None = None,
         commit: int = 0,
+        watch: Callable[[int, Tensor], None] | None = None,
     ) -> Tensor:
         """Clean prediction (B,T,N,C) of T frames, block-causal among themselves and over the cache.
 
@@ -132,7 +134,7 @@ class Denoiser(nn.Module):
                 rotate(q, turn[past:]), rotate(k, turn), v, past, self.config.window, mask
             )
 
-        clean = self._run(noisy, sigma, actions, recycled, look)
+        clean = self._run(noisy, sigma, actions, recycled, look, watch)
         if commit and cache is not None:
             cache.append(
                 torch.stack([k[:, :commit] for k, _ in kept]),
@@ -159,6 +161,17 @@ class Denoiser(nn.Module):
             self._packed_look(clean.shape[1], clean.device),
         )
         return out[:, clean.shape[1] :]
+
+    def and_moved(
+        self, noisy: Tensor, sigma: Tensor, actions: Tensor, recycled: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """`forward` on a clip, and its frames before painting: the last frame where it is now."""
+        moved: list[Tensor] = []
+        clean = self(
+            noisy, sigma, actions, recycled,
+            watch=lambda index, x: moved.append(x) if index == MOVED else None,
+        )  # fmt: skip
+        return clean, moved[0] if moved else None
 
     def features(
         self,
@@ -245,7 +258,13 @@ class Denoiser(nn.Module):
             return noisy - level * out
         if recycled is not None:
             c = self.config.channels
-            out = self.motion(hidden, recycled, out) if self.motion else out + recycled[..., :c]
+            moved = recycled[..., :c]
+            if self.motion:
+                out, moved = self.motion(hidden, recycled, out)
+            else:
+                out = out + moved
+            if watch:
+                watch(MOVED, moved)
         return (1 - level) * noisy + level * out if self.config.form == "anchored" else out
 
 

@@ -63,9 +63,9 @@ class Motion(nn.Module):
         self.code_out.copy_(tokenizer.patch_out.weight * std)
         self.centre.copy_(tokenizer.patch_out(mean))
 
-    def forward(self, hidden: Tensor, recycled: Tensor, paint: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, recycled: Tensor, paint: Tensor) -> tuple[Tensor, Tensor]:
         """Clean frames (B,T,N,C) from tokens (B,T,N,D), recycled inputs of any kind that has
-        pictures, and the paint."""
+        pictures, and the paint; then the same frames before painting."""
         c = paint.shape[-1]
         turned = recycled[..., :c]
         still = recycled[..., c : 2 * c] if recycled.shape[-1] > c else turned
@@ -81,7 +81,7 @@ class Motion(nn.Module):
         moved = turned + change.view_as(turned)
         # Not paint * (1 + ...): OpenVINO 2026.4 fails to fuse that product.
         painted: Tensor = moved + paint + paint * said[..., :1]
-        return painted
+        return painted, moved
 
     def _change(
         self, turned: Tensor, still: Tensor, said: Tensor, walk: tuple[Tensor, Tensor] | None
@@ -130,7 +130,8 @@ def parallax(step: Tensor, pitch: Tensor, nearer: Tensor, focal: float) -> Tenso
 def slide(picture: Tensor, shift: Tensor) -> Tensor:
     """Every pixel of (B,K,H,W) from where `shift` (B,2,H,W) points, in pixels right and down.
 
-    Bicubic, because a rollout resamples its own pictures; beyond the border the border repeats.
+    Bicubic, because a rollout resamples its own pictures; beyond the border it is mirrored, as in
+    `warp`.
     """
     height, width = picture.shape[-2:]
     columns = shift[:, 0] + torch.arange(width, device=shift.device)
@@ -138,7 +139,8 @@ def slide(picture: Tensor, shift: Tensor) -> Tensor:
     if differentiates_forward():
         return _gathered(picture, columns, rows)
     grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=-1)
-    return F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    edge = "reflection"
+    return F.grid_sample(picture, grid, mode="bicubic", padding_mode=edge, align_corners=False)
 
 
 def _gathered(picture: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
@@ -148,12 +150,17 @@ def _gathered(picture: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     across, down = _cubic(columns - left), _cubic(rows - top)
     flat, out = picture.flatten(2), torch.zeros_like(picture)
     for i, j in product(range(4), range(4)):
-        row = (top + i - 1).clamp(0, height - 1)
-        column = (left + j - 1).clamp(0, width - 1)
+        row, column = _mirrored(top + i - 1, height), _mirrored(left + j - 1, width)
         index = (row * width + column).long()[:, None].expand(-1, picture.shape[1], -1, -1)
         tap = flat.gather(2, index.flatten(2)).view(*index.shape)
         out = out + tap * (down[i] * across[j])[:, None]
     return out
+
+
+def _mirrored(places: Tensor, size: int) -> Tensor:
+    """Whole numbers folded into 0..size-1 at the borders."""
+    places = places.remainder(2 * size)
+    return torch.minimum(places, 2 * size - 1 - places)
 
 
 def _cubic(t: Tensor) -> list[Tensor]:

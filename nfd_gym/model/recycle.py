@@ -1,5 +1,5 @@
 """The last frame as an input of the next one: plain, as seen after the commanded rotation, both
-(the hand and the crosshair do not turn with the world), or both with the commanded step."""
+(the hand does not turn with the world), or both with the commanded step."""
 
 import math
 
@@ -41,24 +41,6 @@ def view(pitch: Tensor, actions: Tensor) -> Tensor:
     return torch.cat([step, (pitch * (math.pi / 180))[..., None]], dim=-1)
 
 
-def without_cross(pixels: Tensor, arm: int) -> Tensor:
-    """(B,3,H,W) with the crosshair painted over by the pixels beside it.
-
-    It does not turn with the world: left in, every turn leaves a copy that a rollout keeps.
-    """
-    if not arm:
-        return pixels
-    height, width = pixels.shape[-2:]
-    rows = torch.arange(height, device=pixels.device)[:, None] - height // 2
-    columns = torch.arange(width, device=pixels.device) - width // 2
-    upright = (columns == 0) & (rows != 0) & (rows.abs() <= arm)
-    level = (rows == 0) & (columns.abs() <= arm)
-    for line, axis in ((upright, -1), (level, -2)):
-        beside = (pixels.roll(1, axis) + pixels.roll(-1, axis)) / 2
-        pixels = torch.where(line, beside, pixels)
-    return pixels
-
-
 def recycle(
     tokenizer: Tokenizer,
     kind: str,
@@ -68,6 +50,7 @@ def recycle(
     actions: Tensor,
 ) -> tuple[Tensor | None, Tensor]:
     """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and its pitch (B,).
+    Its crosshair must be off.
 
     `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next one. The kind
     "both" gives (B,N,2C), turned then plain; "walk" adds the VIEW channels of `view` to each token;
@@ -85,8 +68,7 @@ def recycle(
         return None, after
     if kind == "plain":
         return tokenizer.encode(pixels), after
-    view_of_world = without_cross(pixels, camera.crosshair)
-    turned = tokenizer.encode(warp(view_of_world, dpitch, dyaw, pitch, camera.fov_y))
+    turned = tokenizer.encode(warp(pixels, dpitch, dyaw, pitch, camera.fov_y))
     if kind == "warp":
         return turned, after
     given = [turned, tokenizer.encode(pixels)]

@@ -32,9 +32,18 @@ def warp(
     many times and bilinear blur adds up.
     """
     height, width = pixels.shape[-2:]
+    grid = turned_grid(height, width, dpitch, dyaw, pitch, fov_y)
+    out = F.grid_sample(pixels, grid, mode=mode, padding_mode="reflection", align_corners=False)
+    return out.clamp(-1.0, 1.0)  # bicubic overshoots at edges
+
+
+def turned_grid(
+    height: int, width: int, dpitch: Tensor, dyaw: Tensor, pitch: Tensor, fov_y: float
+) -> Tensor:
+    """Where each pixel of a turned picture was before, (B,H,W,2); -1 and 1 are the borders."""
     focal = focal_length(height, fov_y)
-    y = (torch.arange(height, device=pixels.device, dtype=torch.float32) + 0.5 - height / 2) / focal
-    x = (torch.arange(width, device=pixels.device, dtype=torch.float32) + 0.5 - width / 2) / focal
+    y = (torch.arange(height, device=pitch.device, dtype=torch.float32) + 0.5 - height / 2) / focal
+    x = (torch.arange(width, device=pitch.device, dtype=torch.float32) + 0.5 - width / 2) / focal
     rays = torch.stack(
         [
             x.expand(height, width),
@@ -48,9 +57,7 @@ def warp(
     seen = old[..., :2] / depth
     # Scalars, not a tensor made here: a copy from the host cannot be captured in a CUDA graph.
     columns, rows = seen[..., 0] * (2 * focal / width), seen[..., 1] * (2 * focal / height)
-    grid = torch.stack([columns, rows], dim=-1)
-    out = F.grid_sample(pixels, grid, mode=mode, padding_mode="reflection", align_corners=False)
-    return out.clamp(-1.0, 1.0)  # bicubic overshoots at edges
+    return torch.stack([columns, rows], dim=-1)
 
 
 def _pitch(degrees: Tensor) -> Tensor:

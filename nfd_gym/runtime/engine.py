@@ -10,7 +10,6 @@ from torch import Tensor
 
 from nfd_gym.diffusion.sample import Cache, sample_frame
 from nfd_gym.model.cache import FrameCache
-from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.settings import nearest
 from nfd_gym.world import WorldModel
 
@@ -64,12 +63,12 @@ def draw(
 ) -> Drawn:
     """One step of every engine: recycle the picture, denoise, commit, decode, round to bytes."""
     how = world.settings
-    recycled, pitch = world.recycle(to_float(now.frame), now.pitch, actions)
+    recycled, pitch = world.recycle(world.see(now.frame), now.pitch, actions)
     clean = sample_frame(
         world.denoiser, cache, actions, recycled, noise, sigmas, how.context, how.clean_sigma
     ).clamp(-how.latent_limit, how.latent_limit)
     before = now.latents if recycled is None else recycled[..., : clean.shape[-1]]
-    return Drawn(to_uint8(world.tokenizer.decode(clean)), clean, before, pitch)
+    return Drawn(world.show(clean), clean, before, pitch)
 
 
 @torch.no_grad()
@@ -87,7 +86,7 @@ def prime(
     frames (B,T,H,W,3), actions (B,T,A), pitch (B,T), noise (B,T,N,C). Where the model recycles, the
     first frame is not committed: what came before it is unknown, and training never shows that.
     """
-    pixels = to_float(frames)
+    pixels = world.see(frames)
     lanes, count = frames.shape[:2]
     latents = world.tokenizer.encode(pixels.flatten(0, 1))
     latents = latents.reshape(lanes, count, *latents.shape[1:])

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from nfd_gym.diffusion.sample import refine
 from nfd_gym.model.cache import FrameCache
-from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.recycle import TURNING
 from nfd_gym.runtime.engine import Drawn
 from nfd_gym.world import WorldModel
@@ -44,7 +43,7 @@ def draw_jointly(
     if how.context == "exact":
         predict(clean, how.clean_sigma, commit=count)
     clean = clean.clamp(-how.latent_limit, how.latent_limit)
-    frames = to_uint8(world.tokenizer.decode(clean.flatten(0, 1)))
+    frames = world.show(clean.flatten(0, 1))
     frames = frames.reshape(*clean.shape[:2], *frames.shape[1:])
     seen = None if given is None else given[..., : clean.shape[-1]]
     before = [now.latents, *clean.unbind(1)] if seen is None else list(seen.unbind(1))
@@ -55,7 +54,7 @@ def _recycled(
     world: WorldModel, now: Drawn, actions: Tensor, count: int
 ) -> tuple[Tensor | None, list[Tensor]]:
     """The last picture after 1..K turns (B,K,N,C), and the view pitch of each frame."""
-    pixels, pitch = to_float(now.frame), now.pitch
+    pixels, pitch = world.see(now.frame), now.pitch
     given: list[Tensor] = []
     pitches: list[Tensor] = []
     for _ in range(count):

@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source
-from nfd_gym.model.pixels import to_float
 from nfd_gym.runtime.drift import Drift
 from nfd_gym.runtime.resize import resize
 from nfd_gym.world import WorldModel
@@ -64,7 +63,7 @@ class Starts:
                 frames = torch.from_numpy(self.clip(int(index)).frames)
                 some = frames[:: max(1, len(frames) // METER_FRAMES)]
                 device = self.world.tokenizer.patch_in.weight.device
-                latents.append(self.world.tokenizer.encode(to_float(some.to(device))))
+                latents.append(self.world.tokenizer.encode(self.world.see(some.to(device))))
         return Drift.of(torch.cat(latents))
 
     def _open(self) -> Source:

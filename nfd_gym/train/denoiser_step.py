@@ -15,6 +15,7 @@ from nfd_gym.actions import Camera
 from nfd_gym.data.loader import Batch
 from nfd_gym.diffusion.flow import draw_sigma, interpolate, ramp_weight
 from nfd_gym.diffusion.sample import sample_frame
+from nfd_gym.model.crosshair import without_cross
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.recycle import recycle
@@ -69,6 +70,8 @@ class Recycling:
     @torch.no_grad()
     def window(self, batch: Batch) -> Window:
         pixels = to_float(torch.from_numpy(batch.frames).to(self.device))
+        if self.camera is not None:
+            pixels = without_cross(pixels, self.camera.crosshair)
         latents = self.tokenizer.encode(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
         actions = torch.from_numpy(batch.actions[:, 1:]).to(self.device)
         return Window(pixels, latents, actions, torch.from_numpy(batch.pitch).to(self.device))

@@ -65,12 +65,12 @@ def free_run(
     )
 
 
-def repeat_last(student: Denoiser, run: FreeRun, window: Window) -> Tensor:
+def repeat_last(student: Denoiser, run: FreeRun, window: Window) -> tuple[Tensor, Tensor | None]:
     """The run's frames (B, T, N, C) again, in one pass that a gradient can follow: it reaches each
-    frame's last step and the keys and values of the frames before, never through the pictures."""
+    frame's last step and the keys and values of the frames before, never through the pictures.
+    Where frames are recycled, also what they were before the student painted."""
     sigma = torch.full(run.noisy.shape[:2], run.sigma, device=run.noisy.device)
-    out: Tensor = student(run.noisy, sigma, window.actions, run.recycled)
-    return out
+    return student.and_moved(run.noisy, sigma, window.actions, run.recycled)
 
 
 def cut(window: Window, clips: int, frames: int) -> Window:

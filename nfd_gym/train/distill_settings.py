@@ -37,8 +37,11 @@ class DistillLoss:
     rollout: float = 0.0  # share of batches that learn from a free run's own last steps (full: .3)
     rollout_frames: int = 6  # so many frames of a free run learn ...
     rollout_after: int = 0  # ... after up to this many that were made before them, unlearned
+    keep: float = 0.0  # pull of what a free run imagined to stay, where nobody can know better
+    fade: float = 0.96  # what a tick leaves of the recording's say; under keep
     feature_share: float = 0.0  # pull of the critic on teacher features against the main loss
     pixel_share: float = 0.0  # pull of the critic on decoded pictures (full: .5)
+    texture_share: float = 0.0  # pull of the distance between heaps of patches
     critic_from: int = 50  # critics learn alone until this step
     critic_clips: int = 2  # clips of each batch that critics see
     watch: int = 100  # steps between two measurements of the failure signs

@@ -18,12 +18,15 @@ from torch import Tensor, nn
 
 from nfd_gym.data.loader import Batch
 from nfd_gym.diffusion import consistency
+from nfd_gym.diffusion.adversarial import balanced
 from nfd_gym.diffusion.flow import draw_sigma, interpolate
+from nfd_gym.diffusion.texture import patch_distance
 from nfd_gym.model import attention
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_uint8
 from nfd_gym.train.denoiser_step import Recycling, Window, band_energy, robust
 from nfd_gym.train.distill_critics import Critics, Duel
+from nfd_gym.train.distill_keep import known
 from nfd_gym.train.distill_rollout import cut, free_run, repeat_last, tail
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
 from nfd_gym.train.distill_watch import Alarm, Watch, line, tangent_error
@@ -46,6 +49,12 @@ class DistillStage:
             raise ValueError(
                 f"recipe {config.recipe!r} diverges with form 'x', which holds no boundary; "
                 "use --set model.form=anchored or v"
+            )
+        known_moves = recycling.camera is not None and student.config.form != "v"
+        if config.keep and not (known_moves and student.config.recycle != "none"):
+            raise ValueError(
+                "loss.keep needs a recycled last frame, a camera and a clean prediction; "
+                "leave it at 0 here"
             )
         self.config, self.recycling, self.device = config, recycling, device
         self.duel = Duel(student, config)
@@ -104,8 +113,21 @@ class DistillStage:
             main = main / main.detach().clamp_min(1e-8)
         # Far into a run the recording shows other places: pictures are judged by themselves.
         total = self.critics.add(main, prediction, window, moment, logs, alone=after > 0)
+        if self.config.texture_share:
+            made, real = map(self._shown, (prediction, window.clean))
+            far = patch_distance(made, real, moment.random)
+            logs["texture"] = far.item()
+            share = self.config.texture_share
+            total = total + balanced(prediction, main, far, share) - main
         tell([f"WARNING: {text}" for text in self.alarm.hear(moment.step, logs)])
         return total, logs
+
+    def _shown(self, latents: Tensor) -> Tensor:
+        """Pictures (B,T,3,H,W) of latents; real ones too come through the tokenizer, for what the
+        decoder cannot draw, the student cannot be blamed for."""
+        pixels = self.recycling.tokenizer.decode_unclamped(latents.flatten(0, 1))
+        clips: Tensor = pixels.unflatten(0, latents.shape[:2])
+        return clips
 
     def _follow(self, moment: Moment) -> None:
         """Let the averaged student be the loop's running average itself, without a copy."""
@@ -233,14 +255,31 @@ class DistillStage:
         frames = self.config.rollout_frames
         levels = LEVELS[self._draw_steps(random)]
         run = free_run(self.student, self.recycling, window, levels, random).tail(frames)
+        share = self._known(window)
         window = tail(window, frames)
-        prediction = repeat_last(self.student, run, window)
-        tokens = ((prediction - window.clean) ** 2 * self.channel_weight).mean(-1)
-        error = robust(tokens, self.config.robust).mean(-1)
+        prediction, moved = repeat_last(self.student, run, window)
+        tokens = self._error(prediction, window.clean)
+        if share is not None and moved is not None:
+            share = share[:, -frames:]
+            hold = self._error(prediction, moved.detach())
+            tokens = share * tokens + self.config.keep * (1 - share) * hold
+        error = tokens.mean(-1)
         first, last = error.detach().mean(0)[[0, -1]].tolist()
         faded = band_energy(prediction, window.clean)
         logs = {"own_first": first, "own_last": last, "own_energy": faded.item()}
         return error.mean() + self.config.energy * faded, prediction, window, logs
+
+    def _error(self, prediction: Tensor, clean: Tensor) -> Tensor:
+        """(B,T,N)"""
+        squares = ((prediction - clean) ** 2 * self.channel_weight).mean(-1)
+        return robust(squares, self.config.robust)
+
+    def _known(self, window: Window) -> Tensor | None:
+        camera = self.recycling.camera
+        if not self.config.keep or camera is None:
+            return None
+        patch = self.recycling.tokenizer.config.patch
+        return known(window, camera, self.config.fade, patch)
 
     @torch.no_grad()
     def picture(self, batch: Batch) -> Tensor:

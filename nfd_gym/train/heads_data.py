@@ -12,7 +12,6 @@ from torch import Tensor
 from nfd_gym.data import Clip, Source
 from nfd_gym.data.clip import event_flags
 from nfd_gym.model.heads import HeadsConfig
-from nfd_gym.model.pixels import to_float
 from nfd_gym.world import WorldModel
 
 Flags = dict[str, NDArray[np.bool_]]
@@ -92,12 +91,12 @@ def pairs(world: WorldModel, clip: Clip, frames: NDArray[Any], device: str) -> T
     out = []
     pitch = np.zeros(len(clip), np.float32) if clip.pitch is None else clip.pitch
     for part in np.array_split(frames, max(1, len(frames) // 64)):
-        last = to_float(torch.from_numpy(clip.frames[part - 1]).to(device))
+        last = world.see(torch.from_numpy(clip.frames[part - 1]).to(device))
         actions = torch.from_numpy(clip.actions[part]).to(device)
         seen, _ = world.recycle(last, torch.from_numpy(pitch[part - 1]).to(device), actions)
         channels = world.denoiser.config.channels
         before = world.tokenizer.encode(last) if seen is None else seen[..., :channels]
-        now = world.tokenizer.encode(to_float(torch.from_numpy(clip.frames[part]).to(device)))
+        now = world.tokenizer.encode(world.see(torch.from_numpy(clip.frames[part]).to(device)))
         out.append(torch.stack([before, now], 1).half())
     return torch.cat(out)
 

@@ -63,10 +63,10 @@ def test_a_told_motion_moves_the_picture_and_zero_motion_moves_nothing() -> None
     picture = torch.nn.functional.interpolate(texture()[..., ::8, ::8], (H, W), mode="bilinear")
     latents = tokenizer.encode(picture)[:, None]
     hidden, paint = torch.zeros(1, 1, 6, 8), torch.zeros_like(latents)
-    assert torch.allclose(motion(hidden, latents, paint), latents, atol=1e-4)
+    assert torch.allclose(motion(hidden, latents, paint)[0], latents, atol=1e-4)
     with torch.no_grad():
         motion.out.bias[1 : 1 + 16] = 4.0 / REACH  # the columns of all cells: from 4 pixels right
-    moved = tokenizer.decode(motion(hidden, latents, paint)[:, 0])
+    moved = tokenizer.decode(motion(hidden, latents, paint)[0][:, 0])
     seen = tokenizer.decode(latents[:, 0])
     shift = torch.zeros(1, 2, H, W)
     shift[:, 0] = 4.0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.actions import Camera, KeysAndMouse
-from nfd_gym.model.recycle import PITCH_LIMIT, VIEW, recycle, turn, view, without_cross
+from nfd_gym.model.recycle import PITCH_LIMIT, VIEW, recycle, turn, view
 from nfd_gym.model.warp import warp
 from nfd_gym.world import WorldModel
 
@@ -63,18 +63,6 @@ def test_warped_is_the_encoded_warp(tiny_world: WorldModel) -> None:
     torch.testing.assert_close(latents[..., :-VIEW], both, atol=1e-4, rtol=1e-4)
     assert torch.equal(latents[:, 3, -VIEW:], view(after, chosen))
     torch.testing.assert_close(after, torch.tensor([12.0, -21.0]), atol=1e-4, rtol=0)
-
-
-def test_the_crosshair_leaves_no_copy_of_itself() -> None:
-    ground = pictures(2)
-    marked = ground.clone()
-    marked[..., 16, 24 - 5 : 24 + 6] = 1.0
-    marked[..., 16 - 5 : 16 + 6, 24] = 1.0
-    clean = without_cross(marked, 5)
-    assert (clean - ground).abs().max() < 0.2 and (marked - ground).abs().max() > 0.5
-    assert torch.equal(without_cross(marked, 0), marked)
-    far = (marked == ground).all(1, keepdim=True).expand_as(clean)
-    assert torch.equal(clean[far], marked[far])
 
 
 def test_plain_and_none_keep_count_of_the_pitch(tiny_world: WorldModel) -> None:

@@ -57,7 +57,7 @@ def test_one_pass_repeats_a_free_run_with_a_gradient(tiny_world: WorldModel, ste
     window = cut(stage.recycling.window(make_batch()), 3, 5)
     random = torch.Generator().manual_seed(0)
     run = free_run(stage.student, stage.recycling, window, LEVELS[steps], random)
-    again = repeat_last(stage.student, run, window)
+    again, _ = repeat_last(stage.student, run, window)
     torch.testing.assert_close(again, run.clean, rtol=1e-4, atol=1e-4)
     assert again.requires_grad and not run.clean.requires_grad
     if steps == 1:
@@ -66,11 +66,32 @@ def test_one_pass_repeats_a_free_run_with_a_gradient(tiny_world: WorldModel, ste
         torch.testing.assert_close(run.pixels, known)
 
 
+def test_what_nobody_can_know_may_stay(tiny_world: WorldModel) -> None:
+    """A student that paints nothing is not asked to, however wrong its imagination is."""
+    batch = make_batch()
+    batch.frames[:, 1:] = 255 - batch.frames[:, 1:]
+    losses = []
+    for fade in (1.0, 0.0):
+        stage = make_stage(tiny_world, rollout=1.0, energy=0.0, keep=1.0, fade=fade)
+        torch.nn.init.zeros_(stage.student.tokens_out.weight)
+        torch.nn.init.zeros_(stage.student.tokens_out.bias)
+        losses.append(stage.loss(batch, moment_of(stage))[1]["main"])
+    assert losses[0] > 0.1 and losses[1] < 1e-6
+
+
+def test_keeping_needs_a_camera(tiny_world: WorldModel) -> None:
+    recycling = Recycling(tiny_world.tokenizer, "plain", None, "cpu")
+    config = DistillLoss(keep=1.0)
+    with pytest.raises(ValueError, match=r"loss\.keep"):
+        DistillStage(tiny_world.denoiser, tiny_world.denoiser, recycling, config, "cpu")
+
+
 @pytest.mark.parametrize("recipe", ALL)
 def test_every_recipe_teaches_the_whole_student_and_nobody_else(
     tiny_world: WorldModel, recipe: str
 ) -> None:
-    pulls = {"pixel_share": 0.5, "feature_share": 0.5} if recipe == "full" else {}
+    pulls = {"pixel_share": 0.5, "feature_share": 0.5, "texture_share": 0.5}
+    pulls = pulls if recipe == "full" else {}
     stage = make_stage(tiny_world, recipe=recipe, **pulls)
     loss, logs = stage.loss(make_batch(), moment_of(stage))
     loss.backward()

@@ -1,0 +1,59 @@
+"""What a student's free run can still be asked to share with the recording, and what not.
+
+What turns into view nobody can know, and after some seconds a run is elsewhere: there a recording
+is one of many right answers, and their mean is a blur that the rollout keeps. So a place that was
+never seen, or long ago, is asked to stay as it was imagined instead. Both pulls are of robust
+errors: like a median, the stronger one has its way entirely, so nothing is averaged.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nfd_gym.actions import Camera
+from nfd_gym.model.recycle import turn
+from nfd_gym.model.warp import turned_grid, warp
+from nfd_gym.train.denoiser_step import Window
+
+TURNS = 1.0  # degrees in a tick that tell a thing on the screen from a thing in the world
+DIFFERS = 0.05  # of a pixel: less tells nothing
+
+
+@torch.no_grad()
+def known(window: Window, camera: Camera, fade: float, patch: int) -> Tensor:
+    """(B,T,N) in 0..1: how much each token of frames 1.. can be known from frame 0.
+
+    Seen once and turned since, times `fade` for every tick; 1 for what stays on the screen (the
+    hand), and where a turn or its mirror image puts a copy of that.
+    """
+    (height, width), hand = window.pixels.shape[-2:], on_screen(window, camera)
+    seen = torch.ones_like(hand)
+    pitch, out = window.pitch[:, 0], []
+    for i in range(window.actions.shape[1]):
+        dpitch, dyaw, after = turn(pitch, window.actions[:, i])
+        grid = turned_grid(height, width, dpitch, dyaw, pitch, camera.fov_y)
+        inside = (grid.abs() <= 1).all(-1)[:, None]
+        old = F.grid_sample(seen, grid, padding_mode="border", align_corners=False)
+        copy = F.grid_sample(hand, grid, padding_mode="reflection", align_corners=False)
+        seen = torch.maximum(fade * old * inside, torch.maximum(hand, copy))
+        out.append(F.avg_pool2d(seen, patch).flatten(1))
+        pitch = after
+    return torch.stack(out, dim=1)
+
+
+def on_screen(window: Window, camera: Camera) -> Tensor:
+    """(B,1,H,W), 1 where a clip shows things that stay on the screen while the world turns."""
+    last, now = window.pixels[:, :-1].flatten(0, 1), window.pixels[:, 1:].flatten(0, 1)
+    pitch = window.pitch[:, :-1].flatten()
+    dpitch, dyaw, _ = turn(pitch, window.actions.flatten(0, 1))
+    turned = warp(last, dpitch, dyaw, pitch, camera.fov_y)
+    as_still = (now - last).abs().mean(1, keepdim=True)
+    as_turned = (now - turned).abs().mean(1, keepdim=True)
+    asked = ((dpitch.abs() + dyaw.abs()) > TURNS)[:, None, None, None]
+    telling = asked & (torch.maximum(as_still, as_turned) > DIFFERS)
+    still = telling & (as_still < 0.5 * as_turned)
+    still, telling = (
+        F.avg_pool2d(part.float().unflatten(0, window.actions.shape[:2]).sum(1), 9, 1, 4)
+        for part in (still, telling)
+    )
+    return (still > 0.3 * (telling + 1.0)).float()

@@ -1,0 +1,44 @@
+"""The crosshair comes off and goes on again; the networks never meet it."""
+
+import dataclasses
+
+import torch
+
+from nfd_gym.actions import Camera, KeysAndMouse
+from nfd_gym.model.crosshair import with_cross, without_cross
+from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.world import WorldModel
+
+
+def pictures() -> torch.Tensor:
+    return torch.rand((2, 3, 32, 48), generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_off_undoes_on() -> None:
+    ground = pictures()
+    marked = with_cross(ground, 5)
+    torch.testing.assert_close(without_cross(marked, 5), ground, atol=1e-5, rtol=0)
+    rounded = to_float(to_uint8(marked))  # half a grey level, and it hides 70 % at most
+    assert (without_cross(rounded, 5) - ground).abs().max() < 0.5 / 127.5 / 0.3 + 1e-4
+
+
+def test_it_is_white_and_small() -> None:
+    ground = pictures()
+    marked = with_cross(ground, 5)
+    changed = (marked != ground).any(1)
+    assert changed.sum() == len(ground) * 21  # two lines of 11 pixels that share one
+    assert (marked >= ground).all() and changed[:, 16, 24].all()
+    assert torch.equal(with_cross(ground, 0), ground) and torch.equal(
+        without_cross(ground, 0), ground
+    )
+
+
+def test_a_world_shows_what_it_sees_with_a_crosshair(tiny_world: WorldModel) -> None:
+    codec = KeysAndMouse(camera=Camera(72.0, crosshair=3))
+    world = dataclasses.replace(tiny_world, codec=codec)
+    latents = torch.randn((2, world.tokenizer.config.tokens, world.tokenizer.config.channels))
+    frames = world.show(latents)
+    bare = tiny_world.show(latents)
+    assert (frames != bare).any() and torch.equal(frames[:, :5], bare[:, :5])
+    near = (world.see(frames) - to_float(bare)).abs()
+    assert near.mean() < 0.01 and near.max() < 0.03
