@@ -34,7 +34,7 @@ PRESETS: dict[str, Preset] = {
     # what ships: trained on two CPU cores, played on two CPU cores
     "tiny": Preset(
         tokenizer=TokenizerConfig(hidden=0),
-        denoiser=DenoiserConfig(recycle="walk", places=True, motion=4),
+        denoiser=DenoiserConfig(recycle="walk", places=True, motion=4, carry=True),
     ),
     # for one GPU and an afternoon
     "small": Preset(

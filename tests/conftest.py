@@ -101,7 +101,7 @@ def make_tiny_world(**denoiser: object) -> WorldModel:
     Unless told otherwise it has what the shipped world has: both last frames, places and motion.
     """
     preset = PRESETS["micro"]
-    denoiser = denoiser or {"recycle": "walk", "places": True, "motion": 4}
+    denoiser = denoiser or {"recycle": "walk", "places": True, "motion": 4, "carry": True}
     random = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -128,7 +128,7 @@ def make_tiny_world(**denoiser: object) -> WorldModel:
         net.eval().requires_grad_(False)
     return WorldModel(
         name="tiny-test",
-        codec=KeysAndMouse(camera=Camera(72.0)),
+        codec=KeysAndMouse(camera=Camera(72.0, crosshair=3)),
         tokenizer=tokenizer,
         denoiser=denoiser_net,
         splits={"train": ["start-0", "start-1", "start-2"], "test": ["start-3", "start-4"]},

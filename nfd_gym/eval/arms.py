@@ -25,16 +25,17 @@ from torch import Tensor
 
 from nfd_gym.data import open_source
 from nfd_gym.data.clip import Source
-from nfd_gym.diffusion.sample import integrate, refine
+from nfd_gym.diffusion.sample import Network, integrate, refine
 from nfd_gym.eval import drift, results
 from nfd_gym.eval.fidelity import at, dream_all
 from nfd_gym.eval.frechet import frechet, latent_features
-from nfd_gym.eval.inputs import inputs
+from nfd_gym.eval.inputs import Inputs, inputs
 from nfd_gym.eval.metrics import edge_energy, psnr
 from nfd_gym.eval.quick import turns
 from nfd_gym.eval.rollout import Excerpt, Frames, cut
 from nfd_gym.eval.subject import open_dream, open_world
 from nfd_gym.eval.video import contact_sheet, write_png
+from nfd_gym.model.carry import listen
 from nfd_gym.noise import noise
 from nfd_gym.runtime.threads import settle
 from nfd_gym.world import WorldModel
@@ -140,16 +141,16 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
     out = []
     config = world.denoiser.config
     for index, part in enumerate(excerpt.batches(2)):
-        told, given = inputs(world, part)
+        given = inputs(world, part)
+        denoiser, fields = listen(world.denoiser)
 
         def predict(
-            noisy: Tensor, sigma: float, actions: Tensor = told, seen: Tensor | None = given
+            noisy: Tensor, sigma: float, given: Inputs = given, denoiser: Network = denoiser
         ) -> Tensor:
             level = torch.full(noisy.shape[:2], sigma)
-            clean: Tensor = world.denoiser(noisy, level, actions, seen)
-            return clean
+            return denoiser(noisy, level, given.actions, given.recycled)
 
-        shape = (*told.shape[:2], config.tokens, config.channels)
+        shape = (*given.actions.shape[:2], config.tokens, config.channels)
         draws = [
             world.settings.temperature * torch.from_numpy(noise(index, 0, 0, step, shape))
             for step in range(len(arm.sigmas) if arm.fresh else 1)
@@ -159,9 +160,8 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
             if arm.ode
             else refine(predict, draws[0], arm.sigmas, draws[1:])
         )
-        wanted = clean[:, part.context - 1 :].flatten(0, 1)
-        frames = world.show(wanted).numpy()
-        out.append(frames.reshape(len(told), -1, *frames.shape[1:]))
+        frames = given.show(world, clean, fields, part.context - 1)
+        out.append(frames.reshape(len(clean), -1, *frames.shape[1:]))
     return np.concatenate(out)
 
 

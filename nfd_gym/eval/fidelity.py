@@ -21,6 +21,7 @@ from nfd_gym.eval.rollout import (
     roll,
 )
 from nfd_gym.eval.subject import open_dream
+from nfd_gym.model.carry import listen
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.noise import noise
@@ -118,14 +119,15 @@ def predict_each(world: WorldModel, excerpt: Excerpt, lanes: int) -> Frames:
 @torch.no_grad()
 def _one_pass(world: WorldModel, excerpt: Excerpt, seed: int) -> Frames:
     """All horizon frames of a few stretches at once, from pure noise."""
-    actions, recycled = inputs(world, excerpt)
+    given = inputs(world, excerpt)
     config = world.denoiser.config
-    shape = (*actions.shape[:2], config.tokens, config.channels)
+    shape = (*given.actions.shape[:2], config.tokens, config.channels)
     draw = world.settings.temperature * torch.from_numpy(noise(seed, 0, 0, 0, shape))
     limit = world.settings.latent_limit
-    latents = world.denoiser(draw, torch.ones(shape[:2]), actions, recycled).clamp(-limit, limit)
-    latents = latents[:, excerpt.context - 1 :]
-    return world.show(latents.flatten(0, 1)).numpy()[:, None]
+    denoiser, fields = listen(world.denoiser)
+    latents = denoiser(draw, torch.ones(shape[:2]), given.actions, given.recycled)
+    latents = latents.clamp(-limit, limit)
+    return given.show(world, latents, fields, excerpt.context - 1)[:, None]
 
 
 def against_horizon(pictures: dict[str, Frames], real: Frames) -> dict[str, Any]:

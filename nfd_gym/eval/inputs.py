@@ -1,18 +1,37 @@
 """What a world is given when all frames of a stretch are predicted in one pass."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from nfd_gym.eval.rollout import Excerpt
+from nfd_gym.eval.rollout import Excerpt, Frames
 from nfd_gym.world import WorldModel
 
 
-def inputs(
-    world: WorldModel, excerpt: Excerpt, turned: Tensor | None = None
-) -> tuple[Tensor, Tensor | None]:
-    """Actions (B,T,A) of all frames but the first, and the real frame before each as the world
-    recycles it. `turned` recycles by other actions than the true ones."""
+@dataclass(frozen=True)
+class Inputs:
+    """Of all T frames of B stretches but the first."""
+
+    actions: Tensor  # (B,T,A)
+    recycled: Tensor | None  # (B,T,N,...) the real frame before each, as the world recycles it
+    last: Tensor  # (B,T,3,H,W) that frame itself
+    pitch: Tensor  # (B,T) and its view
+
+    def show(self, world: WorldModel, latents: Tensor, fields: list[Tensor], first: int) -> Frames:
+        """Pictures (B * (T - first), H, W, 3) of predictions (B,T,N,C), from the `first` on;
+        `fields` is what the denoiser told meanwhile."""
+        last, pitch, actions, clean = (
+            part.flatten(0, 1) for part in (self.last, self.pitch, self.actions, latents)
+        )
+        frames = world.show(clean, world.detail(last, pitch, actions, clean, fields))
+        wanted: Tensor = frames.unflatten(0, latents.shape[:2])[:, first:]
+        return np.asarray(wanted.flatten(0, 1))
+
+
+def inputs(world: WorldModel, excerpt: Excerpt, turned: Tensor | None = None) -> Inputs:
+    """`turned` recycles by other actions than the true ones."""
     pixels = world.see(torch.from_numpy(excerpt.frames[:, :-1]))
     actions = torch.from_numpy(np.ascontiguousarray(excerpt.actions[:, 1:]))
     shape = pixels.shape[:2]
@@ -21,4 +40,5 @@ def inputs(
         pitch = torch.from_numpy(excerpt.pitch[:, :-1].astype(np.float32))
     by = actions if turned is None else turned
     recycled, _ = world.recycle(pixels.flatten(0, 1), pitch.flatten(), by.flatten(0, 1))
-    return actions, None if recycled is None else recycled.unflatten(0, shape)
+    given = None if recycled is None else recycled.unflatten(0, shape)
+    return Inputs(actions, given, pixels, pitch)

@@ -54,7 +54,7 @@ def _loss(world: WorldModel, batch: Excerpt, seed: int, told: Tensor, turned: Te
     pixels = world.see(torch.from_numpy(batch.frames[:, 1:]))
     lanes, count = pixels.shape[:2]
     clean = world.tokenizer.encode(pixels.flatten(0, 1)).unflatten(0, (lanes, count))
-    _, recycled = inputs(world, batch, turned)
+    recycled = inputs(world, batch, turned).recycled
     draw = torch.from_numpy(noise(seed, 0, 0, 0, clean.shape))
     level = torch.ones(lanes, count)
     if world.settings.context == "noisy":  # as in a rollout: the past is held as it was denoised

@@ -39,6 +39,7 @@ class DenoiserConfig:
     motion: int = 0  # learned motion of the recycled frame, so many cells along a token; 0: none
     patch: int = 16  # pixels a token spans and ...
     fov_y: float = 72.0  # ... degrees the picture does: only `motion` asks
+    carry: bool = False  # what the code of the last frame lost goes along with `motion`
     places: bool = False  # learned embedding of the place on the screen, beside relative RoPE
     form: str = "x"  # the head's "x" is clean, "anchored": (1-s)*noisy + s*D, "v": velocity
 
@@ -54,6 +55,8 @@ class DenoiserConfig:
                 "motion moves the recycled frame of a clean prediction; set motion to 0 "
                 f"for recycle={self.recycle!r}, form={self.form!r}"
             )
+        if self.carry and not self.motion:
+            raise ValueError("carry follows the motion of the last frame; set motion above 0")
         if self.depth < self.causal_every:
             raise ValueError(
                 f"no block would look back: depth {self.depth} < causal_every {self.causal_every}"
@@ -77,7 +80,7 @@ class DenoiserConfig:
         return [i for i in range(self.depth) if (i + 1) % self.causal_every == 0]
 
 
-MOVED = -1  # what `watch` hears before the paint, beside the blocks
+MOVED, FIELD = -1, -2  # what `watch` hears beside the blocks: frames before the paint, motion
 Look = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (block, q, k, v) -> attended values
 
 
@@ -260,7 +263,9 @@ class Denoiser(nn.Module):
             c = self.config.channels
             moved = recycled[..., :c]
             if self.motion:
-                out, moved = self.motion(hidden, recycled, out)
+                out, moved, field = self.motion(hidden, recycled, out)
+                if watch:
+                    watch(FIELD, field)
             else:
                 out = out + moved
             if watch:

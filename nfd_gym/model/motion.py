@@ -63,9 +63,12 @@ class Motion(nn.Module):
         self.code_out.copy_(tokenizer.patch_out.weight * std)
         self.centre.copy_(tokenizer.patch_out(mean))
 
-    def forward(self, hidden: Tensor, recycled: Tensor, paint: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, hidden: Tensor, recycled: Tensor, paint: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Clean frames (B,T,N,C) from tokens (B,T,N,D), recycled inputs of any kind that has
-        pictures, and the paint; then the same frames before painting."""
+        pictures, and the paint; the same frames before painting; and by what field (BT,3,H,W)
+        they moved: pixels right and down, and the share that stood still."""
         c = paint.shape[-1]
         turned = recycled[..., :c]
         still = recycled[..., c : 2 * c] if recycled.shape[-1] > c else turned
@@ -75,27 +78,28 @@ class Motion(nn.Module):
             right, ahead, pitch = recycled[..., 0, 2 * c :].flatten(0, 1).unbind(-1)
             more = self.step(hidden.mean(-2)).flatten(0, 1)
             walk = to_camera(right + more[:, 0], more[:, 1], ahead + more[:, 2], pitch), pitch
-        change = self._change(
-            turned.flatten(0, 1), still.flatten(0, 1), said[..., 1:].flatten(0, 1), walk
-        )
+        field = self._field(said[..., 1:].flatten(0, 1), walk)
+        change = self._change(turned.flatten(0, 1), still.flatten(0, 1), field)
         moved = turned + change.view_as(turned)
         # Not paint * (1 + ...): OpenVINO 2026.4 fails to fuse that product.
         painted: Tensor = moved + paint + paint * said[..., :1]
-        return painted, moved
+        return painted, moved, field
 
-    def _change(
-        self, turned: Tensor, still: Tensor, said: Tensor, walk: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
-        """What moving adds to `turned` (B,N,C): nothing, to rounding, where nothing was said."""
+    def _field(self, said: Tensor, walk: tuple[Tensor, Tensor] | None) -> Tensor:
         (h, w), p, c = self.grid, self.patch, self.cells
         said = rearrange(said, "b (h w) (d p q) -> b d (h p) (w q)", h=h, w=w, p=c, q=c)
         said = F.interpolate(said, scale_factor=p // c, mode="bilinear")
-        before = self._picture(turned)
         shift = REACH * said[:, :2]
         if walk is not None:
             shift = shift + parallax(*walk, said[:, 3], self.focal)
-        after = slide(before, shift)
-        after = after + said[:, 2:3] * (self._picture(still) - after)
+        return torch.cat([shift, said[:, 2:3]], dim=1)
+
+    def _change(self, turned: Tensor, still: Tensor, field: Tensor) -> Tensor:
+        """What moving adds to `turned` (B,N,C): nothing, to rounding, where nothing moves."""
+        p = self.patch
+        before = self._picture(turned)
+        after = slide(before, field[:, :2])
+        after = after + field[:, 2:] * (self._picture(still) - after)
         change = rearrange(after - before, "b k (h p) (w q) -> b (h w) (k p q)", p=p, q=p)
         return F.linear(change, self.code_in)
 

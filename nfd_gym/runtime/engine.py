@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nfd_gym.diffusion.sample import Cache, sample_frame
 from nfd_gym.model.cache import FrameCache
+from nfd_gym.model.carry import listen
 from nfd_gym.settings import nearest
 from nfd_gym.world import WorldModel
 
@@ -63,12 +64,15 @@ def draw(
 ) -> Drawn:
     """One step of every engine: recycle the picture, denoise, commit, decode, round to bytes."""
     how = world.settings
-    recycled, pitch = world.recycle(world.see(now.frame), now.pitch, actions)
+    seen = world.see(now.frame)
+    recycled, pitch = world.recycle(seen, now.pitch, actions)
+    denoiser, fields = listen(world.denoiser)
     clean = sample_frame(
-        world.denoiser, cache, actions, recycled, noise, sigmas, how.context, how.clean_sigma
+        denoiser, cache, actions, recycled, noise, sigmas, how.context, how.clean_sigma
     ).clamp(-how.latent_limit, how.latent_limit)
     before = now.latents if recycled is None else recycled[..., : clean.shape[-1]]
-    return Drawn(world.show(clean), clean, before, pitch)
+    more = world.detail(seen, now.pitch, actions, clean, fields)
+    return Drawn(world.show(clean, more), clean, before, pitch)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nfd_gym.diffusion.sample import refine
 from nfd_gym.model.cache import FrameCache
+from nfd_gym.model.carry import listen
 from nfd_gym.model.recycle import TURNING
 from nfd_gym.runtime.engine import Drawn
 from nfd_gym.world import WorldModel
@@ -28,7 +29,8 @@ def draw_jointly(
     Side effect: appends K frames to the cache.
     """
     count = noise.shape[1]
-    given, pitches = _recycled(world, now, actions, count)
+    given, pictures, pitches = _recycled(world, now, actions, count)
+    denoiser, fields = listen(world.denoiser)
     held = actions[:, None].expand(-1, count, -1)
     how = world.settings
 
@@ -36,32 +38,36 @@ def draw_jointly(
         if how.context == "noisy" and sigma == sigmas[-1]:
             commit = count
         level = noisy.new_full(noisy.shape[:2], sigma)
-        out: Tensor = world.denoiser(noisy, level, held, given, cache, commit)
+        out: Tensor = denoiser(noisy, level, held, given, cache, commit)
         return out
 
     clean = refine(predict, noise, sigmas)
     if how.context == "exact":
         predict(clean, how.clean_sigma, commit=count)
     clean = clean.clamp(-how.latent_limit, how.latent_limit)
-    frames = world.show(clean.flatten(0, 1))
-    frames = frames.reshape(*clean.shape[:2], *frames.shape[1:])
+    flat = clean.flatten(0, 1)
+    before = torch.stack(pitches[:-1], dim=1)
+    more = world.detail(pictures.flatten(0, 1), before.flatten(), held.flatten(0, 1), flat, fields)
+    frames = world.show(flat, more).unflatten(0, clean.shape[:2])
     seen = None if given is None else given[..., : clean.shape[-1]]
-    before = [now.latents, *clean.unbind(1)] if seen is None else list(seen.unbind(1))
-    return [Drawn(frames[:, k], clean[:, k], before[k], pitches[k]) for k in range(count)]
+    last = [now.latents, *clean.unbind(1)] if seen is None else list(seen.unbind(1))
+    return [Drawn(frames[:, k], clean[:, k], last[k], pitches[k + 1]) for k in range(count)]
 
 
 def _recycled(
     world: WorldModel, now: Drawn, actions: Tensor, count: int
-) -> tuple[Tensor | None, list[Tensor]]:
-    """The last picture after 1..K turns (B,K,N,C), and the view pitch of each frame."""
-    pixels, pitch = world.see(now.frame), now.pitch
+) -> tuple[Tensor | None, Tensor, list[Tensor]]:
+    """The last picture after 1..K turns (B,K,N,C), what was turned (B,K,3,H,W), and the view pitch
+    of it and of each frame."""
+    pixels = world.see(now.frame)
     given: list[Tensor] = []
-    pitches: list[Tensor] = []
+    pictures, pitches = [], [now.pitch]
     for _ in range(count):
-        latents, pitch = world.recycle(pixels, pitch, actions)
+        latents, pitch = world.recycle(pixels, pitches[-1], actions)
+        pictures.append(pixels)
         pitches.append(pitch)
         if latents is not None:
             given.append(latents)
             if world.denoiser.config.recycle in TURNING:
                 pixels = world.tokenizer.decode(latents[..., : world.denoiser.config.channels])
-    return (torch.stack(given, dim=1) if given else None), pitches
+    return (torch.stack(given, dim=1) if given else None), torch.stack(pictures, 1), pitches

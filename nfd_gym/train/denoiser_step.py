@@ -15,6 +15,7 @@ from nfd_gym.actions import Camera
 from nfd_gym.data.loader import Batch
 from nfd_gym.diffusion.flow import draw_sigma, interpolate, ramp_weight
 from nfd_gym.diffusion.sample import sample_frame
+from nfd_gym.model.carry import detail, listen
 from nfd_gym.model.crosshair import without_cross
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float, to_uint8
@@ -79,8 +80,22 @@ class Recycling:
     @torch.no_grad()
     def decoded(self, latents: Tensor) -> Tensor:
         """(B,T,N,C) -> pixels (B,T,3,H,W), rounded to bytes as a rollout's frames are."""
-        pixels = to_float(to_uint8(self.tokenizer.decode(latents.flatten(0, 1))))
-        return pixels.view(*latents.shape[:2], *pixels.shape[1:])
+        pixels: Tensor = self._rounded(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+        return pixels
+
+    def _rounded(self, latents: Tensor, more: Tensor | float = 0.0) -> Tensor:
+        return to_float(to_uint8(self.tokenizer.decode_unclamped(latents) + more))
+
+    @torch.no_grad()
+    def after(
+        self, last: Tensor, pitch: Tensor, action: Tensor, latents: Tensor, field: Tensor | None
+    ) -> Tensor:
+        """The picture of `latents` (B,N,C) with the detail of the `last` one (B,3,H,W), which moved
+        by `field`, if there is one."""
+        if field is None:
+            return self._rounded(latents)
+        more = detail(self.tokenizer, self.kind, self.camera, last, pitch, action, latents, field)
+        return self._rounded(latents, more)
 
     @torch.no_grad()
     def given(self, last: Tensor, window: Window) -> Tensor | None:
@@ -102,10 +117,13 @@ class Recycling:
         frames = []
         for i in range(window.actions.shape[1]):
             action = window.actions[:, i]
+            before = pitch
             recycled, pitch = recycle(self.tokenizer, self.kind, self.camera, pixels, pitch, action)
             noise = torch.randn(window.clean[:, i].shape, generator=random, device=self.device)
-            clean = sample_frame(model, cache, action, recycled, noise)
-            pixels = self.decoded(clean[:, None])[:, 0]
+            denoiser, fields = listen(model)
+            clean = sample_frame(denoiser, cache, action, recycled, noise)
+            field = fields[-1] if model.config.carry else None
+            pixels = self.after(pixels, before, action, clean, field)
             frames.append(pixels)
         return torch.stack(frames, dim=1)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.diffusion.sample import bind, refine
+from nfd_gym.model.carry import listen
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.recycle import recycle, turn
 from nfd_gym.model.warp import warp
@@ -36,16 +37,18 @@ def free_run(
     random: torch.Generator,
 ) -> FreeRun:  # fmt: skip
     """Every frame made in len(levels) steps from the one before it, as a world in play does:
-    decode, round to bytes, warp, encode. Starts from the window's first frame."""
+    decode, carry detail, round to bytes, warp, encode. Starts from the window's first frame."""
     cache = student.make_cache(len(window.actions))
     pixels, pitch = window.pixels[:, 0], window.pitch[:, 0]
     shown, made, inputs, given = [], [], [], []
     for i in range(window.actions.shape[1]):
         action = window.actions[:, i]
+        before = pitch
         recycled, pitch = recycle(
             recycling.tokenizer, recycling.kind, recycling.camera, pixels, pitch, action
         )
-        predict = bind(student, cache, action, recycled, last=levels[-1])
+        listening, fields = listen(student)
+        predict = bind(listening, cache, action, recycled, last=levels[-1])
         noise = torch.randn(window.clean[:, i].shape, generator=random, device=recycling.device)
         inputs.append(noise)
         if len(levels) > 1:  # all steps but the last, without committing
@@ -53,7 +56,8 @@ def free_run(
             inputs[-1] = (1 - levels[-1]) * draft + levels[-1] * noise
         made.append(predict(inputs[-1], levels[-1]))
         given.append(recycled)
-        pixels = recycling.decoded(made[-1][:, None])[:, 0]
+        field = fields[-1] if student.config.carry else None
+        pixels = recycling.after(pixels, before, action, made[-1], field)
         shown.append(pixels)
     stacked = [one for one in given if one is not None]
     return FreeRun(
