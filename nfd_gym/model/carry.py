@@ -46,7 +46,7 @@ def detail(
     if kind in TURNING:
         assert camera is not None
         dpitch, dyaw, _ = turn(pitch, actions)
-        turned = warp(last, dpitch, dyaw, pitch, camera.fov_y)
+        turned = warp(last, dpitch, dyaw, pitch, camera.fov_y, round_the_world=True)
     moved = slide(turned, field[:, :2])
     moved = moved + field[:, 2:] * (last - moved)
     coarse = tokenizer.decode_unclamped(tokenizer.encode(moved))

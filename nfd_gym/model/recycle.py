@@ -68,7 +68,8 @@ def recycle(
         return None, after
     if kind == "plain":
         return tokenizer.encode(pixels), after
-    turned = tokenizer.encode(warp(pixels, dpitch, dyaw, pitch, camera.fov_y))
+    picture = warp(pixels, dpitch, dyaw, pitch, camera.fov_y, round_the_world=True)
+    turned = tokenizer.encode(picture)
     if kind == "warp":
         return turned, after
     given = [turned, tokenizer.encode(pixels)]

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+AGAIN = 72.0  # degrees; 90 would look where games show the hand
+
 
 def focal_length(height: int, fov_y: float) -> float:
     """Focal length in pixels of a picture `height` pixels high that spans `fov_y` degrees."""
@@ -23,16 +25,24 @@ def rotation(dpitch: Tensor, dyaw: Tensor, pitch: Tensor) -> Tensor:
 
 
 def warp(
-    pixels: Tensor, dpitch: Tensor, dyaw: Tensor, pitch: Tensor, fov_y: float, mode: str = "bicubic"
+    pixels: Tensor,
+    dpitch: Tensor,
+    dyaw: Tensor,
+    pitch: Tensor,
+    fov_y: float,
+    mode: str = "bicubic",
+    round_the_world: bool = False,
 ) -> Tensor:
     """Resample (B,3,H,W) as seen after turning by (dpitch, dyaw) degrees from view angle `pitch`.
 
     Outside the old picture its mirror image begins: grass goes on as grass, where a repeated border
-    would draw streaks that a rollout keeps. Bicubic, because a rollout resamples its own pictures
-    many times and bilinear blur adds up.
+    would draw streaks that a rollout keeps. A rollout that turns by a few pixels a frame would get
+    stripes of that, too, so it goes `round_the_world`. Bicubic, because a rollout resamples its own
+    pictures many times and bilinear blur adds up.
     """
     height, width = pixels.shape[-2:]
-    grid = turned_grid(height, width, dpitch, dyaw, pitch, fov_y)
+    where = grid_round_the_world if round_the_world else turned_grid
+    grid = where(height, width, dpitch, dyaw, pitch, fov_y)
     out = F.grid_sample(pixels, grid, mode=mode, padding_mode="reflection", align_corners=False)
     return out.clamp(-1.0, 1.0)  # bicubic overshoots at edges
 
@@ -58,6 +68,22 @@ def turned_grid(
     # Scalars, not a tensor made here: a copy from the host cannot be captured in a CUDA graph.
     columns, rows = seen[..., 0] * (2 * focal / width), seen[..., 1] * (2 * focal / height)
     return torch.stack([columns, rows], dim=-1)
+
+
+def grid_round_the_world(
+    height: int, width: int, dpitch: Tensor, dyaw: Tensor, pitch: Tensor, fov_y: float
+) -> Tensor:
+    """`turned_grid` with what lies left or right of the old picture taken from `AGAIN` degrees
+    beside it.
+
+    The world then repeats itself in yaw with all its texture, and what a turn reveals bit by bit is
+    what it would reveal at once.
+    """
+    grid = turned_grid(height, width, dpitch, dyaw, pitch, fov_y)
+    for side in (-1, 1):
+        other = turned_grid(height, width, dpitch, dyaw - side * AGAIN, pitch, fov_y)
+        grid = torch.where(side * grid[..., :1] > 1, other, grid)
+    return grid
 
 
 def _pitch(degrees: Tensor) -> Tensor:

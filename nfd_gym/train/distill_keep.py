@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfd_gym.actions import Camera
 from nfd_gym.model.recycle import turn
-from nfd_gym.model.warp import turned_grid, warp
+from nfd_gym.model.warp import grid_round_the_world, turned_grid, warp
 from nfd_gym.train.denoiser_step import Window
 
 TURNS = 1.0  # degrees in a tick that tell a thing on the screen from a thing in the world
@@ -24,7 +24,7 @@ def known(window: Window, camera: Camera, fade: float, patch: int) -> Tensor:
     """(B,T,N) in 0..1: how much each token of frames 1.. can be known from frame 0.
 
     Seen once and turned since, times `fade` for every tick; 1 for what stays on the screen (the
-    hand), and where a turn or its mirror image puts a copy of that.
+    hand), and where a turn puts a copy of that.
     """
     (height, width), hand = window.pixels.shape[-2:], on_screen(window, camera)
     seen = torch.ones_like(hand)
@@ -34,7 +34,8 @@ def known(window: Window, camera: Camera, fade: float, patch: int) -> Tensor:
         grid = turned_grid(height, width, dpitch, dyaw, pitch, camera.fov_y)
         inside = (grid.abs() <= 1).all(-1)[:, None]
         old = F.grid_sample(seen, grid, padding_mode="border", align_corners=False)
-        copy = F.grid_sample(hand, grid, padding_mode="reflection", align_corners=False)
+        around = grid_round_the_world(height, width, dpitch, dyaw, pitch, camera.fov_y)
+        copy = F.grid_sample(hand, around, padding_mode="reflection", align_corners=False)
         seen = torch.maximum(fade * old * inside, torch.maximum(hand, copy))
         out.append(F.avg_pool2d(seen, patch).flatten(1))
         pitch = after

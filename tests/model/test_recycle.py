@@ -57,7 +57,8 @@ def test_warped_is_the_encoded_warp(tiny_world: WorldModel) -> None:
     last, pitch = pictures(2), torch.tensor([10.0, -20.0])
     chosen = actions((2.0, 5.0), (-1.0, 0.0))
     latents, after = tiny_world.recycle(last, pitch, chosen)
-    moved = warp(last, torch.tensor([2.0, -1.0]), torch.tensor([5.0, 0.0]), pitch, 72.0)
+    by = torch.tensor([2.0, -1.0]), torch.tensor([5.0, 0.0])
+    moved = warp(last, *by, pitch, 72.0, round_the_world=True)
     assert latents is not None
     both = torch.cat([tiny_world.tokenizer.encode(picture) for picture in (moved, last)], dim=-1)
     torch.testing.assert_close(latents[..., :-VIEW], both, atol=1e-4, rtol=1e-4)

@@ -135,3 +135,22 @@ def test_each_lane_turns_by_its_own_angles() -> None:
 
 def test_focal_length_of_the_flagship() -> None:
     assert focal_length(112, 72.0) == pytest.approx(77.08, abs=0.01)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_going_on_round_the_world_is_one_copy(side: int) -> None:
+    """Turned into view bit by bit or at once: the same; a mirror gives stripes instead."""
+    wave = torch.linspace(0, 40, 96).sin() * 0.8
+    world = wave.expand(1, 3, 56, 96).contiguous()
+    zero = torch.zeros(1)
+
+    def turned(steps: int, round_the_world: bool) -> Tensor:
+        picture = world
+        for _ in range(steps):
+            by = torch.tensor([side * 16.0 / steps])
+            picture = warp(picture, zero, by, zero, 72.0, round_the_world=round_the_world)
+        rows = slice(20, 36)  # near the horizon turning moves pixels along rows
+        return picture[..., rows, :12] if side < 0 else picture[..., rows, -12:]
+
+    apart = [(turned(1, way) - turned(6, way)).abs().mean().item() for way in (True, False)]
+    assert apart[0] < 0.5 * apart[1]
