@@ -27,7 +27,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
 
     world          a folder, the name of a shipped world, or a WorldModel
     action_space   a preset of the world's codec: multidiscrete (default), discrete, box, minerl
-    task           explore, chop, dig, a Task object, or None for reward 0 (see envs/tasks.py)
+    task           explore, travel, chop, dig, a Task object, or None: reward 0 (envs/tasks.py)
     size           (width, height) of the observation, area-averaged; default the world's own
     device, engine where and how frames are drawn; engine "auto" takes the fastest one installed
     steps          denoising steps per frame; default what the world was distilled for

@@ -6,6 +6,7 @@ the world's heads believe.
 | task      | reward per tick                                       | ends                   |
 |-----------|-------------------------------------------------------|------------------------|
 | `explore` | 1 for every 4 m x 4 m cell entered for the first time | when a head says `end` |
+| `travel`  | metres farther from the start than ever before        | when a head says `end` |
 | `chop`    | 1 for every tree trunk block dug                      | when a head says `end` |
 | `dig`     | 1 for every block dug, trunks and leaves included     | when a head says `end` |
 | none      | 0                                                     | when a head says `end` |
@@ -61,6 +62,13 @@ class Task(Protocol):
     def remember(self, memory: Any) -> None: ...
 
 
+def _ground(facts: Facts, task: str) -> tuple[float, float]:
+    if facts.position is None:
+        raise ValueError(f"the task {task} needs positions, and this world reports none.")
+    x, _, z = facts.position
+    return x, z
+
+
 def _ended(facts: Facts) -> bool:
     return facts.outputs.get("end", 0.0) >= BELIEF
 
@@ -104,10 +112,34 @@ class Explore:
         self._cells = {(int(x), int(z)) for x, z in memory}
 
     def _cell(self, facts: Facts) -> tuple[int, int]:
-        if facts.position is None:
-            raise ValueError("the task explore needs positions, and this world reports none.")
-        x, _, z = facts.position
+        x, z = _ground(facts, self.name)
         return math.floor(x / CELL_METRES), math.floor(z / CELL_METRES)
+
+
+class Travel:
+    """Reward for getting away: a circle, however much ground it covers, soon earns nothing."""
+
+    name = "travel"
+    needs_position = True
+
+    def __init__(self) -> None:
+        self._start, self._farthest = (0.0, 0.0), 0.0
+
+    def reset(self, facts: Facts) -> None:
+        self._start, self._farthest = _ground(facts, self.name), 0.0
+
+    def step(self, facts: Facts) -> tuple[float, bool, dict[str, float]]:
+        away = math.dist(_ground(facts, self.name), self._start)
+        reward = max(0.0, away - self._farthest)
+        self._farthest += reward
+        return reward, _ended(facts), {"metres": self._farthest}
+
+    def memory(self) -> Any:
+        return [*self._start, self._farthest]
+
+    def remember(self, memory: Any) -> None:
+        x, z, self._farthest = (float(value) for value in memory)
+        self._start = x, z
 
 
 class Dig:
@@ -166,7 +198,9 @@ class Idle:
         """Nothing to remember."""
 
 
-TASKS: dict[str, type[Explore] | type[Dig]] = {task.name: task for task in (Explore, Chop, Dig)}
+TASKS: dict[str, type[Explore] | type[Travel] | type[Dig]] = {
+    task.name: task for task in (Explore, Travel, Chop, Dig)
+}
 
 
 def make_task(task: str | Task | None) -> Task:

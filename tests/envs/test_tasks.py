@@ -35,6 +35,14 @@ def test_explore_pays_a_straight_walk_by_its_length() -> None:
     assert total("explore", steps) == 25
 
 
+def test_travel_pays_metres_from_the_start_once() -> None:
+    assert total("travel", [at(3, 4), at(0, 0), at(3, 4)]) == pytest.approx(5)
+    assert total("travel", [at(0, 0), at(3, 0), at(0, 3), at(-3, 0)]) == pytest.approx(3)
+    assert total("travel", [at(0, 0), at(3, 0), at(0, 4)]) == pytest.approx(4)
+    with pytest.raises(ValueError, match="travel needs positions"):
+        make_task("travel").reset(Facts())
+
+
 def test_explore_refuses_a_world_without_positions() -> None:
     with pytest.raises(ValueError, match="reports none"):
         make_task("explore").reset(Facts())
@@ -56,7 +64,7 @@ def test_a_belief_that_stays_high_counts_once() -> None:
     assert total("chop", [Facts(outputs={"dig": value}) for value in beliefs]) == 0
 
 
-@pytest.mark.parametrize("name", ["explore", "chop", "dig", None])
+@pytest.mark.parametrize("name", ["explore", "travel", "chop", "dig", None])
 def test_only_the_end_head_ends_an_episode(name: str | None) -> None:
     task = make_task(name)
     task.reset(at(0, 0))
