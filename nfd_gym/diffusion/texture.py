@@ -13,35 +13,38 @@ LEVELS = 3  # bands of detail, each half as fine as the one before
 
 
 def patch_distance(
-    made: Tensor, real: Tensor, random: torch.Generator, filters: int = 48, size: int = 7,
-    stride: int = 3,
+    made: Tensor, real: Tensor, random: torch.Generator, token: int = 16, shifts: int = 4,
+    filters: int = 48, size: int = 7,
 ) -> Tensor:  # fmt: skip
     """Mean distance of the patches of clips (B,T,3,H,W), in deviations of the real ones.
 
     Every clip is compared with its own real frames, in every band along `filters` random
-    directions. A patch also knows how high on the screen it is: sky belongs above ground.
+    directions. The patches of a heap lie a `token` apart, so if seams between tokens show, some
+    heaps are full of them. A patch also knows how high on the screen it is: sky belongs above
+    ground.
     """
-    clips, total = len(made), made.new_zeros(())
-    for ours, theirs in zip(bands(made.flatten(0, 1)), bands(real.flatten(0, 1)), strict=True):
+    total = made.new_zeros(())
+    pairs = zip(bands(made.flatten(0, 1)), bands(real.flatten(0, 1)), strict=True)
+    for level, (ours, theirs) in enumerate(pairs):
         directions = torch.randn(filters, 3, size, size, generator=random, device=made.device)
-        lean = torch.randn(filters, 1, 1, generator=random, device=made.device)
-        x, y = torch.randint(0, stride, (2,), generator=random, device=made.device).tolist()
-
-        def seen(
-            pictures: Tensor, directions: Tensor = directions, x: int = x, y: int = y
-        ) -> Tensor:
-            """(B, filters, T, h, w)"""
-            out = F.conv2d(pictures[..., y:, x:], directions, stride=stride)
-            by_clip: Tensor = out.unflatten(0, (clips, -1)).movedim(2, 1)
-            return by_clip
-
-        a, b = seen(ours), seen(theirs)
-        spread = b.std(dim=(2, 3, 4), keepdim=True).detach() + 1e-3
-        height = torch.linspace(-1, 1, a.shape[-2], device=made.device)[:, None]
-        a, b = (part / spread + (lean * height)[:, None] for part in (a, b))
-        a, b = (part.flatten(2).sort(dim=-1).values for part in (a, b))
-        total = total + (a - b).abs().mean()
-    mean: Tensor = total / LEVELS
+        lean = torch.randn(filters, 1, 1, 1, generator=random, device=made.device)
+        stride = max(1, token >> level)
+        for _ in range(shifts):
+            y, x = (
+                torch.randint(0, most, (), generator=random, device=made.device).item()
+                for most in (min(stride, side - size + 1) for side in ours.shape[-2:])
+            )
+            a, b = (
+                F.conv2d(part[..., y:, x:], directions, stride=stride)
+                .unflatten(0, (len(made), -1))
+                .movedim(2, 1)
+                for part in (ours, theirs)
+            )  # (B, filters, T, h, w)
+            spread = b.std(dim=(2, 3, 4), keepdim=True).detach() + 1e-3
+            height = lean * torch.linspace(-1, 1, a.shape[-2], device=made.device)[:, None]
+            a, b = ((part / spread + height).flatten(2).sort(dim=-1).values for part in (a, b))
+            total = total + (a - b).abs().mean()
+    mean: Tensor = total / (LEVELS * shifts)
     return mean
 
 

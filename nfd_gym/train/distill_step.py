@@ -115,7 +115,7 @@ class DistillStage:
         total = self.critics.add(main, prediction, window, moment, logs, alone=after > 0)
         if self.config.texture_share:
             made, real = map(self._shown, (prediction, window.clean))
-            far = patch_distance(made, real, moment.random)
+            far = patch_distance(made, real, moment.random, self.recycling.tokenizer.config.patch)
             logs["texture"] = far.item()
             share = self.config.texture_share
             total = total + balanced(prediction, main, far, share) - main
