@@ -13,7 +13,7 @@ LEVELS = 3  # bands of detail, each half as fine as the one before
 
 
 def patch_distance(
-    made: Tensor, real: Tensor, random: torch.Generator, token: int = 16, shifts: int = 4,
+    made: Tensor, real: Tensor, random: torch.Generator, token: int = 16, shifts: int = 8,
     filters: int = 48, size: int = 7,
 ) -> Tensor:  # fmt: skip
     """Mean distance of the patches of clips (B,T,3,H,W), in deviations of the real ones.
