@@ -49,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--device", default="cpu", help="cpu or cuda (default: cpu)")
     add("--steps", type=int, help="denoising steps per frame (default: the world's own)")
     add("--speculate", default="auto", help="off, ahead, parallel or auto (default: auto)")
-    add("--agent", "--policy", metavar="AGENT.zip", help="a trained agent for key M")
+    add("--agent", metavar="AGENT.zip", help="a trained agent for key M")
     add("--record", action="store_true", help="record from the first frame on")
     add("--folder", type=Path, default=Path("plays"), help="recordings and screenshots (plays/)")
     hands = parser.add_argument_group("hands")
