@@ -30,8 +30,6 @@ def test_examples_run_in_an_untrained_world(
 def test_examples_run_in_the_shipped_world(
     example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not (SHIPPED / "world.json").exists():
-        pytest.skip("the shipped world is not in this checkout")
     run(example, SHIPPED, tmp_path, monkeypatch)
 
 

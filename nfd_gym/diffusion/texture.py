@@ -2,7 +2,7 @@
 
 A squared error makes a net that does not know where a blade of grass is draw none. Sliced
 Wasserstein distances between the patches of both (Elnekave & Weiss 2022 make whole pictures with
-them) ask for grass as such: nothing is learned, so nothing can be fooled or collapse.
+them) ask for grass as such: there is no critic that a student could outrun.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """The detail that latents cannot hold, carried from picture to picture.
 
-A token code of 128 numbers loses a fifth of the edges of a 16x16 patch, and loses some again at
-every turn. But the last picture is there, and the denoiser says where its pieces went: what
-their code lost goes along with them, and ends where something new is painted over it.
+A token code of 128 numbers loses detail of a 16x16 patch, and loses some again at every turn. But
+the last picture is there, and the denoiser says where its pieces went: what their code lost goes
+along with them, and ends where something new is painted over it.
 """
 
 from collections.abc import Callable

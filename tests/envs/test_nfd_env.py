@@ -13,14 +13,12 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.env_match import check_environments_match
 from numpy.typing import NDArray
 
-import nfd_gym
 from nfd_gym.actions import ActionError
 from nfd_gym.runtime.engine import EngineError
 from nfd_gym.runtime.state import StateError
 from nfd_gym.world import WorldError
 
 PRESETS = ("multidiscrete", "discrete", "box", "minerl")
-SHIPPED = Path(nfd_gym.__file__).parent.parent / "assets" / "worlds" / "minecraft-tiny"
 
 
 def make(folder: Path, **more: Any) -> gymnasium.Env[NDArray[np.uint8], Any]:
@@ -53,7 +51,6 @@ def test_stable_baselines_accepts_every_space_it_can(tiny_world_path: Path, pres
     checker.check_env(make(tiny_world_path, action_space=preset, size=(72, 48)), warn=True)
 
 
-@pytest.mark.skipif(not SHIPPED.is_dir(), reason="the shipped world is not built yet")
 def test_the_shipped_world_is_a_valid_env() -> None:
     env = gymnasium.make("nfd_gym:NFD-Minecraft-v0", engine="eager")
     check_env(env.unwrapped, skip_render_check=True)
