@@ -24,7 +24,7 @@ from nfd_gym import settings
 from nfd_gym.actions import ActionCodec, codec_from_json
 from nfd_gym.data import DataError, Source, open_source
 from nfd_gym.data.files import PART, commit, write_text
-from nfd_gym.model.carry import detail
+from nfd_gym.model.carry import Heard, canvas_of, carry, from_bytes, to_bytes
 from nfd_gym.model.crosshair import with_cross, without_cross
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.heads import HeadsConfig, RewardHeads
@@ -112,24 +112,28 @@ class WorldModel:
         """uint8 (...,H,W,3) -> what the networks look at (...,3,H,W): without the crosshair."""
         return without_cross(to_float(frames), self._arm)
 
-    def show(self, latents: Tensor, more: Tensor | None = None) -> Tensor:
-        """Latents (B,N,C) -> uint8 (B,H,W,3), with the crosshair; `more` is what `detail` gave."""
-        pixels = self.tokenizer.decode_unclamped(latents)
-        pixels = pixels if more is None else pixels + more
-        return to_uint8(with_cross(pixels.clamp(-1.0, 1.0), self._arm))
+    def canvas(self, frames: Tensor) -> Tensor:
+        """Frames uint8 (B,H,W,3) that came from outside as `show` wants the last one."""
+        return to_bytes(canvas_of(self.see(frames)))
 
-    def detail(
-        self, last: Tensor, pitch: Tensor, actions: Tensor, latents: Tensor, fields: list[Tensor]
-    ) -> Tensor | None:
-        """What `show` adds to `latents` from the picture before them, moved by the last of the
-        `fields` that the denoiser told; None where this world carries nothing."""
-        shape = self.denoiser.config
-        if not shape.carry:
-            return None
-        camera = self.codec.camera
-        return detail(
-            self.tokenizer, shape.recycle, camera, last, pitch, actions, latents, fields[-1]
-        )
+    def show(
+        self, canvas: Tensor, pitch: Tensor, actions: Tensor, latents: Tensor, heard: Heard
+    ) -> tuple[Tensor, Tensor]:
+        """Latents (B,N,C) -> uint8 (B,H,W,3), with the crosshair; and the next canvas.
+
+        `canvas` uint8 (B,H,W,5) and `pitch` are those before `actions` (B,A), `heard` is what the
+        denoiser told meanwhile. A world that carries nothing leaves the canvas as it is.
+        """
+        shape, camera = self.denoiser.config, self.codec.camera
+        if shape.carry:
+            last = from_bytes(canvas)
+            pixels, after = carry(
+                self.tokenizer, shape.recycle, camera, last, pitch, actions, latents, heard
+            )
+            canvas = to_bytes(after)
+        else:
+            pixels = self.tokenizer.decode_unclamped(latents)
+        return to_uint8(with_cross(pixels.clamp(-1.0, 1.0), self._arm)), canvas
 
     @property
     def _arm(self) -> int:

@@ -44,16 +44,20 @@ def rolled_actions(actions: Tensor) -> tuple[Tensor, Tensor]:
     return other, ((other - actions).abs() > 1e-3).any(-1)
 
 
-def balanced(prediction: Tensor, main: Tensor, adversarial: Tensor, share: float) -> Tensor:
+def balanced(
+    prediction: Tensor, main: Tensor, adversarial: Tensor, share: float,
+    through: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """A loss whose gradient at `prediction` is main's plus the adversarial's at `share` its size.
 
     A fixed weight would have to follow a main loss that falls by orders of magnitude in minutes.
-    The adversarial graph is walked once, down to `prediction`, and ends there.
+    The adversarial graph is walked once, down to `prediction`, and goes on from there or from
+    `through`, which is the same but may hang on less.
     """
     (main_pull,) = torch.autograd.grad(main, prediction, retain_graph=True)
     (pull,) = torch.autograd.grad(adversarial, prediction)
     scale = share * main_pull.norm() / pull.norm().clamp_min(1e-12)
-    pushed: Tensor = (prediction * (scale * pull).detach()).sum()
+    pushed: Tensor = ((prediction if through is None else through) * (scale * pull).detach()).sum()
     return main + pushed
 
 

@@ -142,7 +142,7 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
     config = world.denoiser.config
     for index, part in enumerate(excerpt.batches(2)):
         given = inputs(world, part)
-        denoiser, fields = listen(world.denoiser)
+        denoiser, heard = listen(world.denoiser)
 
         def predict(
             noisy: Tensor, sigma: float, given: Inputs = given, denoiser: Network = denoiser
@@ -160,7 +160,7 @@ def one_pass(world: WorldModel, excerpt: Excerpt, arm: Arm) -> Frames:
             if arm.ode
             else refine(predict, draws[0], arm.sigmas, draws[1:])
         )
-        frames = given.show(world, clean, fields, part.context - 1)
+        frames = given.show(world, clean, heard, part.context - 1)
         out.append(frames.reshape(len(clean), -1, *frames.shape[1:]))
     return np.concatenate(out)
 

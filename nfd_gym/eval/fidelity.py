@@ -124,10 +124,10 @@ def _one_pass(world: WorldModel, excerpt: Excerpt, seed: int) -> Frames:
     shape = (*given.actions.shape[:2], config.tokens, config.channels)
     draw = world.settings.temperature * torch.from_numpy(noise(seed, 0, 0, 0, shape))
     limit = world.settings.latent_limit
-    denoiser, fields = listen(world.denoiser)
+    denoiser, heard = listen(world.denoiser)
     latents = denoiser(draw, torch.ones(shape[:2]), given.actions, given.recycled)
     latents = latents.clamp(-limit, limit)
-    return given.show(world, latents, fields, excerpt.context - 1)[:, None]
+    return given.show(world, latents, heard, excerpt.context - 1)[:, None]
 
 
 def against_horizon(pictures: dict[str, Frames], real: Frames) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.eval.rollout import Excerpt, Frames
+from nfd_gym.model.carry import Heard
 from nfd_gym.world import WorldModel
 
 
@@ -16,23 +17,24 @@ class Inputs:
 
     actions: Tensor  # (B,T,A)
     recycled: Tensor | None  # (B,T,N,...) the real frame before each, as the world recycles it
-    last: Tensor  # (B,T,3,H,W) that frame itself
+    last: Tensor  # uint8 (B,T,H,W,3) that frame itself
     pitch: Tensor  # (B,T) and its view
 
-    def show(self, world: WorldModel, latents: Tensor, fields: list[Tensor], first: int) -> Frames:
+    def show(self, world: WorldModel, latents: Tensor, heard: Heard, first: int) -> Frames:
         """Pictures (B * (T - first), H, W, 3) of predictions (B,T,N,C), from the `first` on;
-        `fields` is what the denoiser told meanwhile."""
+        `heard` is what the denoiser told meanwhile."""
         last, pitch, actions, clean = (
             part.flatten(0, 1) for part in (self.last, self.pitch, self.actions, latents)
         )
-        frames = world.show(clean, world.detail(last, pitch, actions, clean, fields))
+        frames, _ = world.show(world.canvas(last), pitch, actions, clean, heard)
         wanted: Tensor = frames.unflatten(0, latents.shape[:2])[:, first:]
         return np.asarray(wanted.flatten(0, 1))
 
 
 def inputs(world: WorldModel, excerpt: Excerpt, turned: Tensor | None = None) -> Inputs:
     """`turned` recycles by other actions than the true ones."""
-    pixels = world.see(torch.from_numpy(excerpt.frames[:, :-1]))
+    last = torch.from_numpy(excerpt.frames[:, :-1])
+    pixels = world.see(last)
     actions = torch.from_numpy(np.ascontiguousarray(excerpt.actions[:, 1:]))
     shape = pixels.shape[:2]
     pitch = torch.zeros(shape)
@@ -41,4 +43,4 @@ def inputs(world: WorldModel, excerpt: Excerpt, turned: Tensor | None = None) ->
     by = actions if turned is None else turned
     recycled, _ = world.recycle(pixels.flatten(0, 1), pitch.flatten(), by.flatten(0, 1))
     given = None if recycled is None else recycled.unflatten(0, shape)
-    return Inputs(actions, given, pixels, pitch)
+    return Inputs(actions, given, last, pitch)

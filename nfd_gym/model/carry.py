@@ -1,55 +1,136 @@
-"""The detail that latents cannot hold, carried from picture to picture.
+"""The picture that goes along from frame to frame, pixel by pixel.
 
-A token code of 128 numbers loses detail of a 16x16 patch, and loses some again at every turn. But
-the last picture is there, and the denoiser says where its pieces went: what their code lost goes
-along with them, and ends where something new is painted over it.
+A token code of 128 numbers loses detail of a 16x16 patch, and a picture that is resampled at every
+step blurs. But the last picture is there, and the denoiser says where its pieces went. So pixels
+move whole, to the nearest place, and remember what rounding left over: a canvas (B,5,H,W) of
+colours and of how many pixels right and down of its place each is looked at. Nothing wears off,
+however long the way; what the net paints goes on top.
 """
 
 from collections.abc import Callable
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nfd_gym.actions import Camera
-from nfd_gym.model.denoiser import FIELD, Denoiser
-from nfd_gym.model.motion import slide
+from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
+from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.recycle import TURNING, turn
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.model.warp import warp
+from nfd_gym.model.warp import grid_round_the_world
 
-PAINTED = 0.05  # a change of this size, of a range of 2, halves what is carried
+PAINTED = 0.05  # a change of this size, of a range of 2, halves what stays of detail
 AROUND = 5  # pixels that are one place
+TORN = 1.0  # neighbours that come from places farther apart than this are not one thing
+CHANNELS = 5
+FINE = 254.0  # steps of an offset within a pixel, kept in a byte
+
+Heard = dict[int, Tensor]
 
 
-def listen(denoiser: Denoiser) -> tuple[Callable[..., Tensor], list[Tensor]]:
-    """The denoiser, and a list that grows by the motion field of each of its evaluations."""
-    fields: list[Tensor] = []
+def listen(denoiser: Denoiser) -> tuple[Callable[..., Tensor], Heard]:
+    """The denoiser, and what it tells in its last evaluation about the motion of its frames:
+    `FIELD` (frames,3,H,W), and `MOVED` (frames,N,C) as they were before paint."""
+    heard: Heard = {}
 
     def hear(index: int, told: Tensor) -> None:
-        if index == FIELD:
-            fields.append(told)
+        if index in (FIELD, MOVED):
+            heard[index] = told.flatten(0, -4 if index == FIELD else -3)
 
-    return partial(denoiser, watch=hear), fields
+    return partial(denoiser, watch=hear), heard
 
 
-def detail(
-    tokenizer: Tokenizer, kind: str, camera: Camera | None, last: Tensor, pitch: Tensor,
-    actions: Tensor, latents: Tensor, field: Tensor,
-) -> Tensor:  # fmt: skip
-    """What to add to the decoded `latents` (B,N,C): (B,3,H,W).
+def canvas_of(pixels: Tensor) -> Tensor:
+    """The canvas (B,5,H,W) of a picture (B,3,H,W) that nothing has moved yet."""
+    return torch.cat([pixels, torch.zeros_like(pixels[:, :2])], dim=1)
 
-    `last` (B,3,H,W), seen at `pitch` (B,), is the picture before `actions` (B,A); `field` (B,3,H,W)
-    where its pieces went: pixels right and down, and how far they did not turn with the view.
+
+def carry(
+    tokenizer: Tokenizer, kind: str, camera: Camera | None, canvas: Tensor, pitch: Tensor,
+    actions: Tensor, latents: Tensor, heard: Heard,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The picture (B,3,H,W) of `latents` (B,N,C) and its canvas.
+
+    `canvas`, seen at `pitch` (B,), is that of the picture before `actions` (B,A); `heard` is what
+    the denoiser told when it made the latents.
     """
-    turned = last
-    if kind in TURNING:
-        assert camera is not None
-        dpitch, dyaw, _ = turn(pitch, actions)
-        turned = warp(last, dpitch, dyaw, pitch, camera.fov_y, round_the_world=True)
-    moved = slide(turned, field[:, :2])
-    moved = moved + field[:, 2:] * (last - moved)
-    coarse = tokenizer.decode_unclamped(tokenizer.encode(moved))
-    painted = (tokenizer.decode_unclamped(latents) - coarse).square().mean(1, keepdim=True)
+    moved = move(canvas, sources(kind, camera, pitch, actions, heard[FIELD]))
+    seen = look(moved)
+    before = tokenizer.decode_unclamped(heard[MOVED])
+    after = tokenizer.decode_unclamped(latents)
+    painted = (after - before).square().mean(1, keepdim=True)
     near = F.avg_pool2d(painted, AROUND, 1, AROUND // 2, count_include_pad=False)
-    return (moved - coarse) / (1 + near / PAINTED**2)
+    stays = 1 / (1 + near / PAINTED**2)
+    picture = after + stays * (seen - before)
+    colours = picture + stays * (moved[:, :3] - seen)
+    return picture, torch.cat([colours, stays * moved[:, 3:]], dim=1)
+
+
+def sources(
+    kind: str, camera: Camera | None, pitch: Tensor, actions: Tensor, field: Tensor
+) -> Tensor:
+    """Where in the last picture each pixel was, (B,2,H,W): column and row.
+
+    `field` (B,3,H,W) comes on top of the commanded turn: pixels right and down, and how far a pixel
+    did not turn with the view.
+    """
+    height, width = field.shape[-2:]
+    here = _places(field)
+    origin = here + field[:, :2]
+    if kind not in TURNING:
+        return origin
+    assert camera is not None
+    dpitch, dyaw, _ = turn(pitch, actions)
+    grid = grid_round_the_world(height, width, dpitch, dyaw, pitch, camera.fov_y)
+    turned = torch.stack(
+        [(grid[..., 0] + 1) * (width / 2) - 0.5, (grid[..., 1] + 1) * (height / 2) - 0.5], dim=1
+    )
+    way = turned - here
+    smooth, sharp = _sampled(way, origin, "bilinear"), _sampled(way, origin, "nearest")
+    torn = (smooth - sharp).abs().amax(1, keepdim=True) > TORN  # where the world begins again
+    origin = origin + torch.where(torn, sharp, smooth)
+    return torch.where(field[:, 2:] > 0.5, here, origin)
+
+
+def move(canvas: Tensor, origin: Tensor) -> Tensor:
+    """Every pixel from the place nearest to its `origin` (B,2,H,W)."""
+    exact = origin + _sampled(canvas[:, 3:], origin.round(), "nearest")
+    place = exact.round()
+    colours = _sampled(canvas[:, :3], place, "nearest")
+    return torch.cat([colours, exact - place], dim=1)
+
+
+def look(canvas: Tensor) -> Tensor:
+    """The picture (B,3,H,W) that a canvas shows."""
+    places = _places(canvas) + canvas[:, 3:]
+    return _sampled(canvas[:, :3], places, "bicubic")
+
+
+def to_bytes(canvas: Tensor) -> Tensor:
+    """uint8 (B,H,W,5), as states and engines keep it."""
+    offset = (canvas[:, 3:] * FINE).round().clamp(-127, 127).movedim(1, -1) + 127
+    return torch.cat([to_uint8(canvas[:, :3]), offset.to(torch.uint8)], dim=-1)
+
+
+def from_bytes(kept: Tensor) -> Tensor:
+    """Inverts `to_bytes`."""
+    offset = (kept[..., 3:].movedim(-1, 1).to(torch.float32) - 127) / FINE
+    return torch.cat([to_float(kept[..., :3]), offset], dim=1)
+
+
+def _places(like: Tensor) -> Tensor:
+    """Column and row of every pixel of (...,H,W), (2,H,W)."""
+    height, width = like.shape[-2:]
+    columns = torch.arange(width, device=like.device, dtype=like.dtype).expand(height, width)
+    rows = torch.arange(height, device=like.device, dtype=like.dtype)[:, None]
+    return torch.stack([columns, rows.expand(height, width)])
+
+
+def _sampled(part: Tensor, places: Tensor, mode: str) -> Tensor:
+    """(B,K,H,W) at `places` (B,2,H,W); beyond the border it is mirrored, as in `warp`."""
+    height, width = part.shape[-2:]
+    columns, rows = places[:, 0], places[:, 1]
+    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=-1)
+    return F.grid_sample(part, grid, mode=mode, padding_mode="reflection", align_corners=False)

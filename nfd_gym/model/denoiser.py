@@ -165,17 +165,6 @@ class Denoiser(nn.Module):
         )
         return out[:, clean.shape[1] :]
 
-    def and_moved(
-        self, noisy: Tensor, sigma: Tensor, actions: Tensor, recycled: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """`forward` on a clip, and its frames before painting: the last frame where it is now."""
-        moved: list[Tensor] = []
-        clean = self(
-            noisy, sigma, actions, recycled,
-            watch=lambda index, x: moved.append(x) if index == MOVED else None,
-        )  # fmt: skip
-        return clean, moved[0] if moved else None
-
     def features(
         self,
         clean: Tensor,

@@ -38,7 +38,9 @@ class CompileEngine:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
         past = [part.contiguous() for part in windows(cache)]  # strides would be recompiled for
-        frame, latents, pitch = now.frame.clone(), now.latents.clone(), now.pitch.clone()
-        *drawn, keys, values = self.compiled(frame, pitch, latents, actions, noise, *past)
+        frame, canvas, pitch, latents = (
+            part.clone() for part in (now.frame, now.canvas, now.pitch, now.latents)
+        )
+        *drawn, keys, values = self.compiled(frame, canvas, pitch, latents, actions, noise, *past)
         cache.append(keys, values)
         return Drawn(*drawn)

@@ -52,7 +52,7 @@ def code_version() -> str:
     """Changes with the code that a conversion bakes in: weights alone do not name a graph."""
     root = Path(nfd_gym.__file__).parent
     files = [*(root / "model").glob("*.py"), root / "diffusion" / "sample.py"]
-    files += [root / "runtime" / name for name in ("engine.py", "window_step.py")]
+    files += [root / name for name in ("world.py", "runtime/engine.py", "runtime/window_step.py")]
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(file.read_bytes())

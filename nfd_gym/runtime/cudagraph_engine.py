@@ -42,7 +42,7 @@ class CUDAGraphEngine:
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
-        given = (now.frame, now.pitch, now.latents, actions, noise, *windows(cache))
+        given = (now.frame, now.canvas, now.pitch, now.latents, actions, noise, *windows(cache))
         for buffer, value in zip(self.inputs, given, strict=True):
             buffer.copy_(value, non_blocking=True)
         self.graph.replay()

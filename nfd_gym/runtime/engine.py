@@ -26,6 +26,7 @@ class Drawn:
     """One frame of B lanes as it comes out of an engine; never written to again."""
 
     frame: Tensor  # uint8 (B, H, W, 3)
+    canvas: Tensor  # uint8 (B, H, W, 5) what of it goes along to the next (model/carry.py)
     latents: Tensor  # (B, N, C) of this frame
     before: Tensor  # (B, N, C) of the last frame as the denoiser saw it (warped); heads read it
     pitch: Tensor  # (B,) view angle of this frame, degrees
@@ -64,15 +65,14 @@ def draw(
 ) -> Drawn:
     """One step of every engine: recycle the picture, denoise, commit, decode, round to bytes."""
     how = world.settings
-    seen = world.see(now.frame)
-    recycled, pitch = world.recycle(seen, now.pitch, actions)
-    denoiser, fields = listen(world.denoiser)
+    recycled, pitch = world.recycle(world.see(now.frame), now.pitch, actions)
+    denoiser, heard = listen(world.denoiser)
     clean = sample_frame(
         denoiser, cache, actions, recycled, noise, sigmas, how.context, how.clean_sigma
     ).clamp(-how.latent_limit, how.latent_limit)
     before = now.latents if recycled is None else recycled[..., : clean.shape[-1]]
-    more = world.detail(seen, now.pitch, actions, clean, fields)
-    return Drawn(world.show(clean, more), clean, before, pitch)
+    frame, canvas = world.show(now.canvas, now.pitch, actions, clean, heard)
+    return Drawn(frame, canvas, clean, before, pitch)
 
 
 @torch.no_grad()
@@ -109,7 +109,8 @@ def prime(
         noisy = (1 - sigma) * latents[:, first:] + sigma * noise[:, first:]
         level = noisy.new_full(noisy.shape[:2], sigma)
         world.denoiser(noisy, level, actions[:, first:], given, cache, commit=count - first)
-    return Drawn(frames[:, -1].clone(), latents[:, -1], before, pitch[:, -1].clone())
+    last = frames[:, -1].clone()
+    return Drawn(last, world.canvas(last), latents[:, -1], before, pitch[:, -1].clone())
 
 
 def make_engine(

@@ -50,14 +50,14 @@ class OpenVINOEngine:
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
-        given = (now.frame, now.pitch, now.latents, actions, noise, *windows(cache))
+        given = (now.frame, now.canvas, now.pitch, now.latents, actions, noise, *windows(cache))
         made = self.request.infer(
             {i: value.contiguous().numpy() for i, value in enumerate(given)},
             share_inputs=True,
             share_outputs=True,
         )
         # The request overwrites its buffers at the next step: what leaves here is a copy.
-        *drawn, keys, values = (torch.from_numpy(made[i]) for i in range(6))
+        *drawn, keys, values = (torch.from_numpy(made[i]) for i in range(7))
         cache.append(keys, values)
         return Drawn(*(part.clone() for part in drawn))
 

@@ -29,8 +29,8 @@ def draw_jointly(
     Side effect: appends K frames to the cache.
     """
     count = noise.shape[1]
-    given, pictures, pitches = _recycled(world, now, actions, count)
-    denoiser, fields = listen(world.denoiser)
+    given, pitches = _recycled(world, now, actions, count)
+    denoiser, heard = listen(world.denoiser)
     held = actions[:, None].expand(-1, count, -1)
     how = world.settings
 
@@ -45,29 +45,29 @@ def draw_jointly(
     if how.context == "exact":
         predict(clean, how.clean_sigma, commit=count)
     clean = clean.clamp(-how.latent_limit, how.latent_limit)
-    flat = clean.flatten(0, 1)
-    before = torch.stack(pitches[:-1], dim=1)
-    more = world.detail(pictures.flatten(0, 1), before.flatten(), held.flatten(0, 1), flat, fields)
-    frames = world.show(flat, more).unflatten(0, clean.shape[:2])
     seen = None if given is None else given[..., : clean.shape[-1]]
     last = [now.latents, *clean.unbind(1)] if seen is None else list(seen.unbind(1))
-    return [Drawn(frames[:, k], clean[:, k], last[k], pitches[k + 1]) for k in range(count)]
+    told = {what: part.unflatten(0, clean.shape[:2]) for what, part in heard.items()}
+    drawn, canvas = [], now.canvas
+    for k in range(count):
+        of_this = {what: part[:, k] for what, part in told.items()}
+        frame, canvas = world.show(canvas, pitches[k], actions, clean[:, k], of_this)
+        drawn.append(Drawn(frame, canvas, clean[:, k], last[k], pitches[k + 1]))
+    return drawn
 
 
 def _recycled(
     world: WorldModel, now: Drawn, actions: Tensor, count: int
-) -> tuple[Tensor | None, Tensor, list[Tensor]]:
-    """The last picture after 1..K turns (B,K,N,C), what was turned (B,K,3,H,W), and the view pitch
-    of it and of each frame."""
+) -> tuple[Tensor | None, list[Tensor]]:
+    """The last picture after 1..K turns (B,K,N,C), and the view pitch of it and of each frame."""
     pixels = world.see(now.frame)
     given: list[Tensor] = []
-    pictures, pitches = [], [now.pitch]
+    pitches = [now.pitch]
     for _ in range(count):
         latents, pitch = world.recycle(pixels, pitches[-1], actions)
-        pictures.append(pixels)
         pitches.append(pitch)
         if latents is not None:
             given.append(latents)
             if world.denoiser.config.recycle in TURNING:
                 pixels = world.tokenizer.decode(latents[..., : world.denoiser.config.channels])
-    return (torch.stack(given, dim=1) if given else None), torch.stack(pictures, 1), pitches
+    return (torch.stack(given, dim=1) if given else None), pitches

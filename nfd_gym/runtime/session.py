@@ -320,7 +320,7 @@ def blank(world: WorldModel, lanes: int, device: torch.device) -> Drawn:
     (width, height), shape = world.size, world.denoiser.config
     frame = torch.zeros(lanes, height, width, 3, dtype=torch.uint8, device=device)
     latents = torch.zeros(lanes, shape.tokens, shape.channels, device=device)
-    return Drawn(frame, latents, latents, torch.zeros(lanes, device=device))
+    return Drawn(frame, world.canvas(frame), latents, latents, torch.zeros(lanes, device=device))
 
 
 @torch.no_grad()

@@ -1,11 +1,13 @@
 """One step as a function of tensors alone, for compilers: full windows never change shape."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
 
 from nfd_gym.model.cache import FrameCache
+from nfd_gym.model.carry import CHANNELS
 from nfd_gym.runtime.engine import Drawn, draw
 from nfd_gym.world import WorldModel
 
@@ -34,7 +36,7 @@ class Window:
 
 
 class WindowStep(nn.Module):
-    """(frame, pitch, latents, actions, noise, *past) -> Drawn's fields, new keys, new values."""
+    """(frame, canvas, pitch, latents, actions, noise, *past) -> Drawn's fields, keys, values."""
 
     def __init__(self, world: WorldModel, sigmas: Sequence[float]) -> None:
         super().__init__()
@@ -44,6 +46,7 @@ class WindowStep(nn.Module):
     def forward(
         self,
         frame: Tensor,
+        canvas: Tensor,
         pitch: Tensor,
         latents: Tensor,
         actions: Tensor,
@@ -51,9 +54,9 @@ class WindowStep(nn.Module):
         *past: Tensor,
     ) -> tuple[Tensor, ...]:
         window = Window(past)
-        now = Drawn(frame, latents, latents, pitch)
+        now = Drawn(frame, canvas, latents, latents, pitch)
         made = draw(self.world, self.sigmas, window, now, actions, noise)
-        return made.frame, made.latents, made.before, made.pitch, *window.new
+        return *(getattr(made, part.name) for part in fields(Drawn)), *window.new
 
 
 def step_inputs(world: WorldModel, lanes: int, device: torch.device) -> tuple[Tensor, ...]:
@@ -61,9 +64,12 @@ def step_inputs(world: WorldModel, lanes: int, device: torch.device) -> tuple[Te
     c, (width, height) = world.denoiser.config, world.size
     past = (lanes, c.window, c.tokens, c.heads, c.head_dim)
     code = (lanes, c.tokens, c.channels)
-    frame = torch.zeros(lanes, height, width, 3, dtype=torch.uint8, device=device)
+    pictures = (
+        torch.zeros(lanes, height, width, channels, dtype=torch.uint8, device=device)
+        for channels in (3, CHANNELS)
+    )
     shapes = [(lanes,), code, (lanes, c.action_width), code, *[past] * 2 * len(c.causal_blocks)]
-    return frame, *(torch.zeros(shape, device=device) for shape in shapes)
+    return *pictures, *(torch.zeros(shape, device=device) for shape in shapes)
 
 
 def is_full(cache: FrameCache) -> bool:

@@ -15,7 +15,7 @@ from nfd_gym.actions import Camera
 from nfd_gym.data.loader import Batch
 from nfd_gym.diffusion.flow import draw_sigma, interpolate, ramp_weight
 from nfd_gym.diffusion.sample import sample_frame
-from nfd_gym.model.carry import detail, listen
+from nfd_gym.model.carry import Heard, canvas_of, carry, from_bytes, listen, to_bytes
 from nfd_gym.model.crosshair import without_cross
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float, to_uint8
@@ -83,19 +83,21 @@ class Recycling:
         pixels: Tensor = self._rounded(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
         return pixels
 
-    def _rounded(self, latents: Tensor, more: Tensor | float = 0.0) -> Tensor:
-        return to_float(to_uint8(self.tokenizer.decode_unclamped(latents) + more))
+    def _rounded(self, latents: Tensor) -> Tensor:
+        return to_float(to_uint8(self.tokenizer.decode_unclamped(latents)))
 
     @torch.no_grad()
     def after(
-        self, last: Tensor, pitch: Tensor, action: Tensor, latents: Tensor, field: Tensor | None
-    ) -> Tensor:
-        """The picture of `latents` (B,N,C) with the detail of the `last` one (B,3,H,W), which moved
-        by `field`, if there is one."""
-        if field is None:
-            return self._rounded(latents)
-        more = detail(self.tokenizer, self.kind, self.camera, last, pitch, action, latents, field)
-        return self._rounded(latents, more)
+        self, canvas: Tensor | None, pitch: Tensor, action: Tensor, latents: Tensor, heard: Heard
+    ) -> tuple[Tensor, Tensor | None]:
+        """The picture (B,3,H,W) of `latents` (B,N,C), and the canvas after it if there is one
+        before it: a world's `show`, but for the crosshair."""
+        if canvas is None:
+            return self._rounded(latents), None
+        picture, after = carry(
+            self.tokenizer, self.kind, self.camera, canvas, pitch, action, latents, heard
+        )
+        return to_float(to_uint8(picture)), from_bytes(to_bytes(after))
 
     @torch.no_grad()
     def given(self, last: Tensor, window: Window) -> Tensor | None:
@@ -114,16 +116,16 @@ class Recycling:
         """Frames (B,T,3,H,W) that the model makes freely from the window's first, one step each."""
         cache = model.make_cache(len(window.actions))
         pixels, pitch = window.pixels[:, 0], window.pitch[:, 0]
+        canvas = canvas_of(pixels) if model.config.carry else None
         frames = []
         for i in range(window.actions.shape[1]):
             action = window.actions[:, i]
             before = pitch
             recycled, pitch = recycle(self.tokenizer, self.kind, self.camera, pixels, pitch, action)
             noise = torch.randn(window.clean[:, i].shape, generator=random, device=self.device)
-            denoiser, fields = listen(model)
+            denoiser, heard = listen(model)
             clean = sample_frame(denoiser, cache, action, recycled, noise)
-            field = fields[-1] if model.config.carry else None
-            pixels = self.after(pixels, before, action, clean, field)
+            pixels, canvas = self.after(canvas, before, action, clean, heard)
             frames.append(pixels)
         return torch.stack(frames, dim=1)
 

@@ -19,6 +19,12 @@ TURNS = 1.0  # degrees in a tick that tell a thing on the screen from a thing in
 DIFFERS = 0.05  # of a pixel: less tells nothing
 
 
+def roughness(field: Tensor) -> Tensor:
+    """Mean step of a motion field (F,3,H,W) from pixel to pixel: what moves as one stays whole."""
+    across, down = field.diff(dim=-1).abs().mean(), field.diff(dim=-2).abs().mean()
+    return across + down
+
+
 @torch.no_grad()
 def known(window: Window, camera: Camera, fade: float, patch: int) -> Tensor:
     """(B,T,N) in 0..1: how much each token of frames 1.. can be known from frame 0.

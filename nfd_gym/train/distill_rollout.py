@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.diffusion.sample import bind, refine
-from nfd_gym.model.carry import listen
+from nfd_gym.model.carry import Heard, canvas_of, listen
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.recycle import recycle, turn
 from nfd_gym.model.warp import warp
@@ -37,9 +37,10 @@ def free_run(
     random: torch.Generator,
 ) -> FreeRun:  # fmt: skip
     """Every frame made in len(levels) steps from the one before it, as a world in play does:
-    decode, carry detail, round to bytes, warp, encode. Starts from the window's first frame."""
+    decode, carry, round to bytes, warp, encode. Starts from the window's first frame."""
     cache = student.make_cache(len(window.actions))
     pixels, pitch = window.pixels[:, 0], window.pitch[:, 0]
+    canvas = canvas_of(pixels) if student.config.carry else None
     shown, made, inputs, given = [], [], [], []
     for i in range(window.actions.shape[1]):
         action = window.actions[:, i]
@@ -47,7 +48,7 @@ def free_run(
         recycled, pitch = recycle(
             recycling.tokenizer, recycling.kind, recycling.camera, pixels, pitch, action
         )
-        listening, fields = listen(student)
+        listening, heard = listen(student)
         predict = bind(listening, cache, action, recycled, last=levels[-1])
         noise = torch.randn(window.clean[:, i].shape, generator=random, device=recycling.device)
         inputs.append(noise)
@@ -56,8 +57,7 @@ def free_run(
             inputs[-1] = (1 - levels[-1]) * draft + levels[-1] * noise
         made.append(predict(inputs[-1], levels[-1]))
         given.append(recycled)
-        field = fields[-1] if student.config.carry else None
-        pixels = recycling.after(pixels, before, action, made[-1], field)
+        pixels, canvas = recycling.after(canvas, before, action, made[-1], heard)
         shown.append(pixels)
     stacked = [one for one in given if one is not None]
     return FreeRun(
@@ -69,12 +69,13 @@ def free_run(
     )
 
 
-def repeat_last(student: Denoiser, run: FreeRun, window: Window) -> tuple[Tensor, Tensor | None]:
+def repeat_last(student: Denoiser, run: FreeRun, window: Window) -> tuple[Tensor, Heard]:
     """The run's frames (B, T, N, C) again, in one pass that a gradient can follow: it reaches each
     frame's last step and the keys and values of the frames before, never through the pictures.
-    Where frames are recycled, also what they were before the student painted."""
+    Where frames are recycled, also what the student told about their motion."""
     sigma = torch.full(run.noisy.shape[:2], run.sigma, device=run.noisy.device)
-    return student.and_moved(run.noisy, sigma, window.actions, run.recycled)
+    listening, heard = listen(student)
+    return listening(run.noisy, sigma, window.actions, run.recycled), heard
 
 
 def cut(window: Window, clips: int, frames: int) -> Window:

@@ -12,6 +12,7 @@ stays as it is, so that its tangent is zero).
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +23,27 @@ from nfd_gym.diffusion.adversarial import balanced
 from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.diffusion.texture import patch_distance
 from nfd_gym.model import attention
-from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
 from nfd_gym.model.pixels import to_uint8
 from nfd_gym.train.denoiser_step import Recycling, Window, band_energy, robust
 from nfd_gym.train.distill_critics import Critics, Duel
-from nfd_gym.train.distill_keep import known
+from nfd_gym.train.distill_keep import known, roughness
 from nfd_gym.train.distill_rollout import cut, free_run, repeat_last, tail
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
 from nfd_gym.train.distill_watch import Alarm, Watch, line, tangent_error
 from nfd_gym.train.loop import Moment
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one batch teaches."""
+
+    main: Tensor  # the loss
+    made: Tensor  # (B,T,N,C) the frames that it judges
+    window: Window  # and what they should be
+    logs: dict[str, float]
+    paint: Tensor | None = None  # own runs: `made` again, with a gradient to what was painted alone
+    beyond: Tensor | None = None  # (B,T,3,H,W) what their pictures hold beyond the latents
 
 
 def tell(lines: list[str]) -> None:
@@ -104,27 +117,34 @@ class DistillStage:
             if self._chance(0.5, moment):
                 after = self._draw(self.config.rollout_after + 1, moment.random)
             window = cut(window, clips, after + self.config.rollout_frames)
-            main, prediction, window, logs = self._on_own_run(window, moment.random)
+            lesson = self._on_own_run(window, moment.random)
         else:
             window = cut(window, clips, frames - self.config.rollout_after)
-            main, prediction, logs = self._consistency(window, moment)
+            lesson = self._consistency(window, moment)
+        main, prediction, window, logs = lesson.main, lesson.made, lesson.window, lesson.logs
         logs["main"] = main.item()
         if self.config.rollout:  # two kinds of batches whose losses differ a hundredfold: even them
             main = main / main.detach().clamp_min(1e-8)
         # Far into a run the recording shows other places: pictures are judged by themselves.
         total = self.critics.add(main, prediction, window, moment, logs, alone=after > 0)
-        if self.config.texture_share:
-            made, real = map(self._shown, (prediction, window.clean))
-            far = patch_distance(made, real, moment.random, self.recycling.tokenizer.config.patch)
+        if self.config.texture_share and lesson.paint is not None:
+            far = self._texture(lesson, moment.random)
             logs["texture"] = far.item()
             share = self.config.texture_share
-            total = total + balanced(prediction, main, far, share) - main
+            total = total + balanced(prediction, main, far, share, lesson.paint) - main
         tell([f"WARNING: {text}" for text in self.alarm.hear(moment.step, logs)])
         return total, logs
 
+    def _texture(self, lesson: Lesson, random: torch.Generator) -> Tensor:
+        made, real = self._shown(lesson.made), lesson.window.pixels[:, 1:]
+        if lesson.beyond is None:  # real ones too come through the tokenizer: for what its code
+            real = self._shown(lesson.window.clean)  # cannot hold, the student is not to blame
+        else:
+            made = made + lesson.beyond
+        return patch_distance(made, real, random, self.recycling.tokenizer.config.patch)
+
     def _shown(self, latents: Tensor) -> Tensor:
-        """Pictures (B,T,3,H,W) of latents; real ones too come through the tokenizer, for what the
-        decoder cannot draw, the student cannot be blamed for."""
+        """Pictures (B,T,3,H,W) of latents (B,T,N,C)."""
         pixels = self.recycling.tokenizer.decode_unclamped(latents.flatten(0, 1))
         clips: Tensor = pixels.unflatten(0, latents.shape[:2])
         return clips
@@ -142,9 +162,7 @@ class DistillStage:
 
     # --- consistency ---------------------------------------------------------------------------
 
-    def _consistency(
-        self, window: Window, moment: Moment
-    ) -> tuple[Tensor, Tensor, dict[str, float]]:
+    def _consistency(self, window: Window, moment: Moment) -> Lesson:
         config, random, clean = self.config, moment.random, window.clean
         recycled = self._recycled(window, moment)
         noise = self._noise(clean, random)
@@ -170,7 +188,7 @@ class DistillStage:
             )  # fmt: skip
             at_one = losses.detach()[index == 0]
             logs = {"at_one": at_one.mean().item()} if len(at_one) else {}
-            return losses.mean(), seen[-1], logs
+            return Lesson(losses.mean(), seen[-1], window, logs)
         ramp = consistency.ramp_at(moment.step, config.hold, config.warmup)
         if moment.step % 500 == 0:
             error = tangent_error(see(self.student), noise, torch.full(shape, 0.5).to(clean))
@@ -189,7 +207,8 @@ class DistillStage:
                 student, teacher, clean, noise, angle, ramp, eager, self.channel_weight
             )
         worst = tangent.max().item()
-        return losses.mean(), seen[-1], {"tangent": tangent.mean().item(), "tangent_max": worst}
+        logs = {"tangent": tangent.mean().item(), "tangent_max": worst}
+        return Lesson(losses.mean(), seen[-1], window, logs)
 
     def _at_one(self, shape: torch.Size, random: torch.Generator) -> Tensor:
         """Which frames (B, T) sit at level 1."""
@@ -248,26 +267,38 @@ class DistillStage:
 
     # --- self-rollout --------------------------------------------------------------------------
 
-    def _on_own_run(
-        self, window: Window, random: torch.Generator
-    ) -> tuple[Tensor, Tensor, Window, dict[str, float]]:
-        """Learn from the last frames of a free run, through the last step of each frame alone."""
+    def _on_own_run(self, window: Window, random: torch.Generator) -> Lesson:
+        """Learn from the last frames of a free run, through the last step of each frame alone.
+
+        Pictures carry more than the latents that they were made of. So the prediction that learns
+        is what the pictures came to, and beside it stands what no latents of theirs can say.
+        """
         frames = self.config.rollout_frames
         levels = LEVELS[self._draw_steps(random)]
         run = free_run(self.student, self.recycling, window, levels, random).tail(frames)
         share = self._known(window)
         window = tail(window, frames)
-        prediction, moved = repeat_last(self.student, run, window)
+        said, heard = repeat_last(self.student, run, window)
+        moved = heard[MOVED].view_as(said) if heard else None
+        prediction, beyond = said, None
+        if self.student.config.carry:
+            latents = self.recycling.tokenizer.encode(run.pixels.flatten(0, 1)).view_as(said)
+            prediction, beyond = said + (latents - run.clean), run.pixels - self._shown(latents)
         tokens = self._error(prediction, window.clean)
         if share is not None and moved is not None:
             share = share[:, -frames:]
-            hold = self._error(prediction, moved.detach())
+            hold = self._error(said, moved.detach())
             tokens = share * tokens + self.config.keep * (1 - share) * hold
+        calm = roughness(heard[FIELD]) if FIELD in heard else tokens.new_zeros(())
         error = tokens.mean(-1)
         first, last = error.detach().mean(0)[[0, -1]].tolist()
         faded = band_energy(prediction, window.clean)
         logs = {"own_first": first, "own_last": last, "own_energy": faded.item()}
-        return error.mean() + self.config.energy * faded, prediction, window, logs
+        logs["rough"] = calm.item()
+        main = error.mean() + self.config.energy * faded + self.config.calm * calm
+        # Texture is for paint to make, never by shaking what is there.
+        paint = prediction if moved is None else prediction - (moved - moved.detach())
+        return Lesson(main, prediction, window, logs, paint, beyond)
 
     def _error(self, prediction: Tensor, clean: Tensor) -> Tensor:
         """(B,T,N)"""

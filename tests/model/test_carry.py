@@ -1,15 +1,15 @@
-"""What the code lost goes along with the picture, and ends under paint."""
+"""Pixels move whole, remember what rounding left over, and end under paint."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from nfd_gym.actions import Camera
-from nfd_gym.model.carry import detail, listen
-from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model import carry as carrying
+from nfd_gym.model.carry import canvas_of, carry, from_bytes, listen, look, move, sources, to_bytes
+from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
 from nfd_gym.model.recycle import turn
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.model.warp import warp
@@ -18,14 +18,14 @@ from nfd_gym.world import WorldModel
 CAMERA = Camera(72.0)
 
 
-def carried(net: Tokenizer, last: Tensor, latents: Tensor, field: Tensor, **turn: Any) -> Tensor:
-    pitch, actions = torch.zeros(len(last)), turn.get("actions", torch.zeros(len(last), 25))
-    more = detail(net, "warp", CAMERA, last, pitch, actions, latents, field)
-    return net.decode_unclamped(latents) + more
+def picture(seed: int = 0) -> Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return torch.rand((2, 3, 32, 48), generator=random) - 0.5
 
 
-def picture() -> Tensor:
-    return torch.rand((2, 3, 32, 48), generator=torch.Generator().manual_seed(0)) - 0.5
+def smooth() -> Tensor:
+    x, y = torch.linspace(0, 6, 48), torch.linspace(0, 4, 32)[:, None]
+    return torch.stack([(x + y).sin(), (x - y).cos(), x.sin() * y.cos()]).expand(2, -1, -1, -1) / 2
 
 
 def linear(world: WorldModel) -> Tokenizer:
@@ -35,41 +35,104 @@ def linear(world: WorldModel) -> Tokenizer:
     return net.eval().requires_grad_(False)
 
 
-def test_a_picture_that_only_moves_is_kept_whole(tiny_world: WorldModel) -> None:
-    net, last = linear(tiny_world), picture()
-    still = torch.zeros(2, 3, 32, 48)
-    same = carried(net, last, net.encode(last), still)
-    torch.testing.assert_close(same, last, atol=1e-4, rtol=0)
-    assert (net.decode(net.encode(last)) - last).abs().max() > 0.1
+def yaw(amount: float) -> Tensor:
     actions = torch.zeros(2, 25)
-    actions[:, -1] = 1.0  # the yaw
-    dpitch, dyaw, _ = turn(torch.zeros(2), actions)
-    turned = warp(last, dpitch, dyaw, torch.zeros(2), CAMERA.fov_y, round_the_world=True)
-    now = carried(net, last, net.encode(turned), still, actions=actions)
-    torch.testing.assert_close(now, turned, atol=1e-3, rtol=0)
-    still[:, 2] = 1.0  # said not to have turned
-    stood = carried(net, last, net.encode(last), still, actions=actions)
-    torch.testing.assert_close(stood, last, atol=1e-3, rtol=0)
+    actions[:, -1] = amount
+    return actions
+
+
+def field(right: float = 0.0, down: float = 0.0, still: float = 0.0) -> Tensor:
+    return torch.tensor([right, down, still])[None, :, None, None].expand(2, 3, 32, 48)
+
+
+def colours(canvas: Tensor) -> set[tuple[float, ...]]:
+    return set(map(tuple, canvas[0, :3].flatten(1).T.tolist()))
+
+
+def test_parts_of_a_pixel_add_up() -> None:
+    """Thirty steps of a tenth of a pixel are one of three pixels, bit for bit."""
+    last = picture()
+    canvas = canvas_of(last)
+    for _ in range(30):
+        canvas = from_bytes(to_bytes(move(canvas, sources("plain", None, *nothing(), field(0.1)))))
+    whole = move(canvas_of(last), sources("plain", None, *nothing(), field(3.0)))
+    same = (canvas[..., :40] - whole[..., :40]).abs()
+    assert same[:, :3].max() < 0.01  # bytes
+    assert same[:, 3:].max() < 0.07
+
+
+def nothing() -> tuple[Tensor, Tensor]:
+    return torch.zeros(2), torch.zeros(2, 25)
+
+
+def test_no_pixel_is_ever_mixed() -> None:
+    canvas, pitch = canvas_of(picture()), torch.full((2,), 20.0)
+    begun = colours(canvas)
+    for i in range(12):
+        canvas = move(canvas, sources("warp", CAMERA, pitch, yaw(0.3), field(0.2 * i, -0.3)))
+        assert canvas[:, 3:].abs().max() <= 0.5
+    assert colours(canvas) <= begun
+    assert len(colours(canvas)) > 100
+
+
+def test_a_canvas_shows_what_warping_would() -> None:
+    last, pitch = smooth(), torch.full((2,), 10.0)
+    torch.testing.assert_close(look(canvas_of(last)), last, atol=1e-5, rtol=0)
+    actions = yaw(0.2)
+    dpitch, dyaw, _ = turn(pitch, actions)
+    expected = warp(last, dpitch, dyaw, pitch, CAMERA.fov_y, round_the_world=True)
+    shown = look(move(canvas_of(last), sources("warp", CAMERA, pitch, actions, field())))
+    inner = (shown - expected)[..., 4:-4, 6:-6].abs()
+    assert inner.mean() < 0.005
+    stood = move(canvas_of(last), sources("warp", CAMERA, pitch, actions, field(still=1.0)))
+    torch.testing.assert_close(stood, canvas_of(last))
+
+
+def test_a_picture_that_nobody_paints_stays_bit_for_bit(tiny_world: WorldModel) -> None:
+    net = linear(tiny_world)
+    kept = to_bytes(canvas_of(picture()))
+    moved = to_bytes(move(from_bytes(kept), sources("plain", None, *nothing(), field(0.3, 0.4))))
+    latents = net.encode(from_bytes(moved)[:, :3])
+    now = moved
+    for _ in range(20):
+        heard = {FIELD: field(), MOVED: latents}
+        shown, after = carry(net, "plain", None, from_bytes(now), *nothing(), latents, heard)
+        torch.testing.assert_close(shown, look(from_bytes(moved)), atol=1e-4, rtol=0)
+        now = to_bytes(after)
+    assert torch.equal(now, moved)
 
 
 def test_paint_covers_what_was_there(tiny_world: WorldModel) -> None:
     net, last = linear(tiny_world), picture()
-    other = net.encode(-last.flip(-1) + 0.5)
-    field = torch.zeros(2, 3, 32, 48)
-    more = detail(net, "plain", None, last, torch.zeros(2), torch.zeros(2, 25), other, field)
-    lost = last - net.decode_unclamped(net.encode(last))
-    assert more.norm() < 0.1 * lost.norm()
+    before, other = net.encode(last), net.encode(-last.flip(-1) + 0.5)
+    heard = {FIELD: field(), MOVED: before}
+    canvas = canvas_of(last)
+    canvas[:, 3:] = 0.4
+    shown, after = carry(net, "plain", None, canvas, *nothing(), other, heard)
+    lost = last - net.decode_unclamped(before)
+    assert (shown - net.decode_unclamped(other)).norm() < 0.1 * lost.norm()
+    assert after[:, 3:].abs().mean() < 0.1
+    torch.testing.assert_close(after[:, :3], shown, atol=0.2, rtol=0)
 
 
-def test_the_net_tells_the_field_of_each_evaluation(tiny_world: WorldModel) -> None:
+def test_bytes_keep_a_canvas() -> None:
+    canvas = torch.cat([picture(), picture(1)[:, :2]], dim=1)
+    again = from_bytes(to_bytes(canvas))
+    torch.testing.assert_close(again[:, 3:], canvas[:, 3:], atol=0.6 / carrying.FINE, rtol=0)
+    assert torch.equal(to_bytes(again), to_bytes(canvas))
+
+
+def test_the_net_tells_the_motion_of_its_last_evaluation(tiny_world: WorldModel) -> None:
     net, config = tiny_world.denoiser, tiny_world.denoiser.config
-    denoiser, fields = listen(net)
+    denoiser, heard = listen(net)
     frames = torch.randn(2, 3, config.tokens, config.channels)
     given = torch.randn(2, 3, config.tokens, config.given)
     told = torch.ones(2, 3), torch.zeros(2, 3, 25), given
     assert torch.equal(denoiser(frames, *told), net(frames, *told))
+    assert heard[FIELD].shape == (6, 3, 32, 48)
+    assert heard[MOVED].shape == (6, config.tokens, config.channels)
     denoiser(frames[:1], *(part[:1] for part in told))
-    assert [tuple(field.shape) for field in fields] == [(6, 3, 32, 48), (3, 3, 32, 48)]
+    assert heard[FIELD].shape[0] == heard[MOVED].shape[0] == 3
 
 
 def test_carrying_needs_motion(tiny_world: WorldModel) -> None:

@@ -6,6 +6,7 @@ import torch
 
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.model.crosshair import with_cross, without_cross
+from nfd_gym.model.denoiser import FIELD, MOVED
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.world import WorldModel
 
@@ -37,8 +38,10 @@ def test_a_world_shows_what_it_sees_with_a_crosshair(tiny_world: WorldModel) -> 
     world = tiny_world
     without = dataclasses.replace(world, codec=KeysAndMouse(camera=Camera(72.0)))
     latents = torch.randn((2, world.tokenizer.config.tokens, world.tokenizer.config.channels))
-    frames = world.show(latents)
-    bare = without.show(latents)
+    canvas = world.canvas(to_uint8(pictures()))
+    heard = {FIELD: torch.zeros(2, 3, 32, 48), MOVED: latents}
+    told = canvas, torch.zeros(2), torch.zeros(2, world.codec.width), latents, heard
+    frames, bare = world.show(*told)[0], without.show(*told)[0]
     assert (frames != bare).any() and torch.equal(frames[:, :5], bare[:, :5])
     near = (world.see(frames) - to_float(bare)).abs()
     assert near.mean() < 0.01 and near.max() < 0.03

@@ -13,7 +13,7 @@ from nfd_gym.noise import noise
 from nfd_gym.runtime.engine import prime
 from nfd_gym.runtime.session import Session, levels
 from nfd_gym.runtime.starts import Start, Starts
-from nfd_gym.runtime.state import StateError
+from nfd_gym.runtime.state import FORMAT, StateError
 from nfd_gym.world import WorldModel
 
 Vectors = NDArray[np.float32]
@@ -209,7 +209,7 @@ def test_states_of_another_world_size_or_version_are_refused(
         session.load(state[: len(state) // 2])
     with pytest.raises(StateError, match="no saved state"):
         session.load(b"")
-    renamed = state.replace(b'\\"format\\": 1', b'\\"format\\": 9')
+    renamed = state.replace(b'\\"format\\": %d' % FORMAT, b'\\"format\\": 9')
     with pytest.raises(StateError, match="format 9"):
         session.load(renamed)
     other = replace(tiny_world, fingerprint="another world")

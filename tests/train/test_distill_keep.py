@@ -2,13 +2,14 @@
 
 import math
 
+import pytest
 import torch
 
 from nfd_gym.actions import Camera
 from nfd_gym.keyboard import LOG_SCALE, YAW
 from nfd_gym.model.warp import warp
 from nfd_gym.train.denoiser_step import Window
-from nfd_gym.train.distill_keep import known, on_screen
+from nfd_gym.train.distill_keep import known, on_screen, roughness
 
 CAMERA, PATCH, STEPS = Camera(72.0), 8, 5
 
@@ -51,3 +52,12 @@ def test_the_hand_is_always_known() -> None:
     assert not on_screen(turning, CAMERA)[0, 0, :12].any()
     share = known(turning, CAMERA, 0.5, PATCH).view(STEPS, 4, 6)
     assert (share[:, 3, 5] == 1).all() and share[-1, 0].max() < 0.1
+
+
+def test_what_moves_as_one_is_not_rough() -> None:
+    whole = torch.ones(1, 3, 8, 8)
+    assert roughness(whole) == 0
+    torn = whole.clone()
+    torn[:, :, :, 4:] = 3.0
+    assert roughness(torn) == pytest.approx(2 / 7)
+    assert roughness(whole + 0.1 * torch.randn(1, 3, 8, 8)) > 0.1

@@ -79,6 +79,28 @@ def test_what_nobody_can_know_may_stay(tiny_world: WorldModel) -> None:
     assert losses[0] > 0.1 and losses[1] < 1e-6
 
 
+def test_an_own_run_learns_from_the_pictures_that_were_shown(tiny_world: WorldModel) -> None:
+    """They carry more than the latents that they were made of; texture pulls at paint alone."""
+    stage = make_stage(tiny_world)
+    for parameter in stage.student.motion.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    window = cut(stage.recycling.window(make_batch()), 3, 5)
+    lesson = stage._on_own_run(window, torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(0)
+    stage._draw_steps(random)
+    run = free_run(stage.student, stage.recycling, window, LEVELS[1], random)
+    shown = stage.recycling.tokenizer.encode(run.pixels.flatten(0, 1)).view_as(lesson.made)
+    torch.testing.assert_close(lesson.made, shown, rtol=0, atol=1e-3)
+    assert (shown - run.clean).abs().max() > 0.1
+    torch.testing.assert_close(lesson.paint, lesson.made)
+    pull = torch.randn(lesson.paint.shape)
+    weights = stage.student.motion.out.weight
+    (on_all,) = torch.autograd.grad((lesson.made * pull).sum(), weights, retain_graph=True)
+    (on_paint,) = torch.autograd.grad((lesson.paint * pull).sum(), weights)
+    assert on_paint[1:].norm() < 1e-4 * on_all[1:].norm()  # the rows that say where things go
+    assert on_paint[0].norm() > 0
+
+
 def test_keeping_needs_a_camera(tiny_world: WorldModel) -> None:
     recycling = Recycling(tiny_world.tokenizer, "plain", None, "cpu")
     config = DistillLoss(keep=1.0)
