@@ -3,7 +3,8 @@
 What turns into view nobody can know, and after some seconds a run is elsewhere: there a recording
 is one of many right answers, and their mean is a blur that the rollout keeps. So a place that was
 never seen, or long ago, is asked to stay as it was imagined instead. Both pulls are of robust
-errors: like a median, the stronger one has its way entirely, so nothing is averaged.
+errors: like a median, the stronger one has its way entirely, so nothing is averaged. What just
+turned into view has a colour all the same: above the horizon is sky, whatever was mirrored there.
 """
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from nfd_gym.actions import Camera
 from nfd_gym.model.recycle import turn
+from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.model.warp import grid_round_the_world, turned_grid, warp
 from nfd_gym.train.denoiser_step import Window
 
@@ -26,15 +28,16 @@ def roughness(field: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def known(window: Window, camera: Camera, fade: float, patch: int) -> Tensor:
-    """(B,T,N) in 0..1: how much each token of frames 1.. can be known from frame 0.
+def known(window: Window, camera: Camera, fade: float, patch: int) -> tuple[Tensor, Tensor]:
+    """(B,T,N) in 0..1: how much each token of frames 1.. can be known from frame 0; and how much of
+    it just turned into view.
 
     Seen once and turned since, times `fade` for every tick; 1 for what stays on the screen (the
     hand), and where a turn puts a copy of that.
     """
     (height, width), hand = window.pixels.shape[-2:], on_screen(window, camera)
     seen = torch.ones_like(hand)
-    pitch, out = window.pitch[:, 0], []
+    pitch, out, new = window.pitch[:, 0], [], []
     for i in range(window.actions.shape[1]):
         dpitch, dyaw, after = turn(pitch, window.actions[:, i])
         grid = turned_grid(height, width, dpitch, dyaw, pitch, camera.fov_y)
@@ -44,8 +47,15 @@ def known(window: Window, camera: Camera, fade: float, patch: int) -> Tensor:
         copy = F.grid_sample(hand, around, padding_mode="reflection", align_corners=False)
         seen = torch.maximum(fade * old * inside, torch.maximum(hand, copy))
         out.append(F.avg_pool2d(seen, patch).flatten(1))
+        new.append(F.avg_pool2d((~inside).float() * (1 - hand), patch).flatten(1))
         pitch = after
-    return torch.stack(out, dim=1)
+    return torch.stack(out, dim=1), torch.stack(new, dim=1)
+
+
+def colour_of_tokens(tokenizer: Tokenizer) -> Tensor:
+    """(3,C): what a difference of latents makes of the mean colour of a token's pixels."""
+    mean: Tensor = tokenizer.patch_out.weight.unflatten(0, (3, -1)).mean(1) * tokenizer.std
+    return mean
 
 
 def on_screen(window: Window, camera: Camera) -> Tensor:

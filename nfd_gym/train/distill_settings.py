@@ -38,6 +38,7 @@ class DistillLoss:
     rollout_frames: int = 6  # so many frames of a free run learn ...
     rollout_after: int = 0  # ... after up to this many that were made before them, unlearned
     keep: float = 0.0  # pull of what a free run imagined to stay, where nobody can know better
+    tint: float = 0.0  # pull of the recording's colours where something turns into view; under keep
     calm: float = 0.0  # price of a motion field that differs from pixel to pixel
     fade: float = 0.96  # what a tick leaves of the recording's say; under keep
     feature_share: float = 0.0  # pull of the critic on teacher features against the main loss

@@ -27,7 +27,7 @@ from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
 from nfd_gym.model.pixels import to_uint8
 from nfd_gym.train.denoiser_step import Recycling, Window, band_energy, robust
 from nfd_gym.train.distill_critics import Critics, Duel
-from nfd_gym.train.distill_keep import known, roughness
+from nfd_gym.train.distill_keep import colour_of_tokens, known, roughness
 from nfd_gym.train.distill_rollout import cut, free_run, repeat_last, tail
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
 from nfd_gym.train.distill_watch import Alarm, Watch, line, tangent_error
@@ -286,9 +286,11 @@ class DistillStage:
             prediction, beyond = said + (latents - run.clean), run.pixels - self._shown(latents)
         tokens = self._error(prediction, window.clean)
         if share is not None and moved is not None:
-            share = share[:, -frames:]
+            sure, new = (part[:, -frames:] for part in share)
             hold = self._error(said, moved.detach())
-            tokens = share * tokens + self.config.keep * (1 - share) * hold
+            tokens = sure * tokens + self.config.keep * (1 - sure) * hold
+            if self.config.tint:
+                tokens = tokens + self.config.tint * new * self._off_colour(said, window.clean)
         calm = roughness(heard[FIELD]) if FIELD in heard else tokens.new_zeros(())
         error = tokens.mean(-1)
         first, last = error.detach().mean(0)[[0, -1]].tolist()
@@ -305,7 +307,12 @@ class DistillStage:
         squares = ((prediction - clean) ** 2 * self.channel_weight).mean(-1)
         return robust(squares, self.config.robust)
 
-    def _known(self, window: Window) -> Tensor | None:
+    def _off_colour(self, prediction: Tensor, clean: Tensor) -> Tensor:
+        """(B,T,N)"""
+        colours = (prediction - clean) @ colour_of_tokens(self.recycling.tokenizer).T
+        return robust(colours.square().mean(-1), self.config.robust)
+
+    def _known(self, window: Window) -> tuple[Tensor, Tensor] | None:
         camera = self.recycling.camera
         if not self.config.keep or camera is None:
             return None

@@ -1,15 +1,19 @@
 """What a free run can know: what it has seen, for a while, and what does not leave the screen."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from nfd_gym.actions import Camera
 from nfd_gym.keyboard import LOG_SCALE, YAW
+from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.model.warp import warp
 from nfd_gym.train.denoiser_step import Window
-from nfd_gym.train.distill_keep import known, on_screen, roughness
+from nfd_gym.train.distill_keep import colour_of_tokens, known, on_screen, roughness
+from nfd_gym.world import WorldModel
 
 CAMERA, PATCH, STEPS = Camera(72.0), 8, 5
 
@@ -31,7 +35,8 @@ def window(yaw: float, hand: bool = False) -> Window:
 
 
 def test_standing_forgets_with_time_alone() -> None:
-    share = known(window(0.0), CAMERA, 0.9, PATCH)
+    share, new = known(window(0.0), CAMERA, 0.9, PATCH)
+    assert not new.any()
     assert share.shape == (1, STEPS, 24)
     torch.testing.assert_close(
         share, (0.9 ** torch.arange(1, STEPS + 1))[None, :, None].expand_as(share)
@@ -39,10 +44,11 @@ def test_standing_forgets_with_time_alone() -> None:
 
 
 def test_what_turns_into_view_is_not_known() -> None:
-    share = known(window(12.0), CAMERA, 1.0, PATCH).view(STEPS, 4, 6)
+    share, new = (part.view(STEPS, 4, 6) for part in known(window(12.0), CAMERA, 1.0, PATCH))
     assert share[0, :, 0].min() == 1 and share[0, :, -1].max() < 0.3
     assert (share[1:] <= share[:-1] + 1e-4).all() and share[-1].mean() < 0.4
-    mirrored = known(window(-12.0), CAMERA, 1.0, PATCH).view(STEPS, 4, 6)
+    assert new[..., -1].min() > 0.7 and new[..., :4].max() < 0.2
+    mirrored = known(window(-12.0), CAMERA, 1.0, PATCH)[0].view(STEPS, 4, 6)
     torch.testing.assert_close(mirrored, share.flip(-1), atol=1e-3, rtol=0)
 
 
@@ -50,7 +56,8 @@ def test_the_hand_is_always_known() -> None:
     turning = window(12.0, hand=True)
     assert on_screen(turning, CAMERA)[0, 0, 24:, 38:].all()
     assert not on_screen(turning, CAMERA)[0, 0, :12].any()
-    share = known(turning, CAMERA, 0.5, PATCH).view(STEPS, 4, 6)
+    share, new = (part.view(STEPS, 4, 6) for part in known(turning, CAMERA, 0.5, PATCH))
+    assert new[:, 0, 5].min() > 0.7 and not new[:, 3, 5].any()
     assert (share[:, 3, 5] == 1).all() and share[-1, 0].max() < 0.1
 
 
@@ -61,3 +68,14 @@ def test_what_moves_as_one_is_not_rough() -> None:
     torn[:, :, :, 4:] = 3.0
     assert roughness(torn) == pytest.approx(2 / 7)
     assert roughness(whole + 0.1 * torch.randn(1, 3, 8, 8)) > 0.1
+
+
+def test_latents_tell_the_mean_colour_of_their_pixels(tiny_world: WorldModel) -> None:
+    net = Tokenizer(replace(tiny_world.tokenizer.config, hidden=0))
+    net.load_state_dict(tiny_world.tokenizer.state_dict(), strict=False)
+    one, other = torch.randn(2, 1, net.config.tokens, net.config.channels)
+    by_pixels = F.avg_pool2d(
+        net.decode_unclamped(one) - net.decode_unclamped(other), net.config.patch
+    )
+    told = (one - other) @ colour_of_tokens(net).T
+    torch.testing.assert_close(told.mT, by_pixels.flatten(2), atol=1e-4, rtol=1e-4)

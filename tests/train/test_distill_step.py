@@ -10,6 +10,7 @@ import torch
 from nfd_gym.actions import Camera
 from nfd_gym.data import Batch
 from nfd_gym.diffusion.flow import interpolate
+from nfd_gym.keyboard import YAW
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.train.denoiser_step import Recycling
 from nfd_gym.train.distill_rollout import cut, free_run, repeat_last, tail
@@ -77,6 +78,23 @@ def test_what_nobody_can_know_may_stay(tiny_world: WorldModel) -> None:
         torch.nn.init.zeros_(stage.student.tokens_out.bias)
         losses.append(stage.loss(batch, moment_of(stage))[1]["main"])
     assert losses[0] > 0.1 and losses[1] < 1e-6
+
+
+def test_what_turns_into_view_has_a_colour(tiny_world: WorldModel) -> None:
+    """Nothing pulls there under keep alone; with tint the recording's colour does."""
+    batch = make_batch()
+    batch.frames[:, 1:] = 255 - batch.frames[:, :1]
+    batch.actions[..., YAW] = 0.9
+    mains = []
+    for tint in (0.0, 1.0):
+        stage = make_stage(tiny_world, rollout=1.0, energy=0.0, keep=1.0, fade=0.0, tint=tint)
+        torch.nn.init.zeros_(stage.student.tokens_out.weight)
+        torch.nn.init.zeros_(stage.student.tokens_out.bias)
+        mains.append(stage.loss(batch, moment_of(stage))[1]["main"])
+    assert mains[1] > mains[0] + 1e-3
+    batch.actions[..., YAW] = 0.0  # and nowhere else
+    still = stage.loss(batch, moment_of(stage))[1]["main"]
+    assert still < 1e-6
 
 
 def test_an_own_run_learns_from_the_pictures_that_were_shown(tiny_world: WorldModel) -> None:
