@@ -121,7 +121,7 @@ class WorldModel:
     ) -> tuple[Tensor, Tensor]:
         """Latents (B,N,C) -> uint8 (B,H,W,3), with the crosshair; and the next canvas.
 
-        `canvas` uint8 (B,H,W,5) and `pitch` are those before `actions` (B,A), `heard` is what the
+        `canvas` uint8 (B,5,H,W) and `pitch` are those before `actions` (B,A), `heard` is what the
         denoiser told meanwhile. A world that carries nothing leaves the canvas as it is.
         """
         shape, camera = self.denoiser.config, self.codec.camera

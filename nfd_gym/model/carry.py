@@ -16,10 +16,9 @@ from torch import Tensor
 
 from nfd_gym.actions import Camera
 from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
-from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.recycle import TURNING, turn
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.model.warp import grid_round_the_world
+from nfd_gym.model.warp import grid_round_the_world, sampled
 
 PAINTED = 0.05  # a change of this size, of a range of 2, halves what stays of detail
 AROUND = 5  # pixels that are one place
@@ -85,7 +84,7 @@ def sources(
     dpitch, dyaw, _ = turn(pitch, actions)
     grid = grid_round_the_world(height, width, dpitch, dyaw, pitch, camera.fov_y)
     turned = torch.stack(
-        [(grid[..., 0] + 1) * (width / 2) - 0.5, (grid[..., 1] + 1) * (height / 2) - 0.5], dim=1
+        [(grid[:, 0] + 1) * (width / 2) - 0.5, (grid[:, 1] + 1) * (height / 2) - 0.5], dim=1
     )
     way = turned - here
     smooth, sharp = _sampled(way, origin, "bilinear"), _sampled(way, origin, "nearest")
@@ -109,15 +108,15 @@ def look(canvas: Tensor) -> Tensor:
 
 
 def to_bytes(canvas: Tensor) -> Tensor:
-    """uint8 (B,H,W,5), as states and engines keep it."""
-    offset = (canvas[:, 3:] * FINE).round().clamp(-127, 127).movedim(1, -1) + 127
-    return torch.cat([to_uint8(canvas[:, :3]), offset.to(torch.uint8)], dim=-1)
+    """uint8 (B,5,H,W), as states and engines keep it."""
+    colours, offset = (canvas[:, :3] + 1) * 127.5, canvas[:, 3:] * FINE + 127
+    return torch.cat([colours, offset], dim=1).round().clamp(0, 255).to(torch.uint8)
 
 
 def from_bytes(kept: Tensor) -> Tensor:
     """Inverts `to_bytes`."""
-    offset = (kept[..., 3:].movedim(-1, 1).to(torch.float32) - 127) / FINE
-    return torch.cat([to_float(kept[..., :3]), offset], dim=1)
+    bytes_ = kept.to(torch.float32)
+    return torch.cat([bytes_[:, :3] * (2 / 255) - 1, (bytes_[:, 3:] - 127) / FINE], dim=1)
 
 
 def _places(like: Tensor) -> Tensor:
@@ -132,5 +131,5 @@ def _sampled(part: Tensor, places: Tensor, mode: str) -> Tensor:
     """(B,K,H,W) at `places` (B,2,H,W); beyond the border it is mirrored, as in `warp`."""
     height, width = part.shape[-2:]
     columns, rows = places[:, 0], places[:, 1]
-    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=-1)
-    return F.grid_sample(part, grid, mode=mode, padding_mode="reflection", align_corners=False)
+    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=1)
+    return sampled(part, grid, mode)

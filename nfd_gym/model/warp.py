@@ -43,31 +43,33 @@ def warp(
     height, width = pixels.shape[-2:]
     where = grid_round_the_world if round_the_world else turned_grid
     grid = where(height, width, dpitch, dyaw, pitch, fov_y)
-    out = F.grid_sample(pixels, grid, mode=mode, padding_mode="reflection", align_corners=False)
-    return out.clamp(-1.0, 1.0)  # bicubic overshoots at edges
+    return sampled(pixels, grid, mode).clamp(-1.0, 1.0)  # bicubic overshoots at edges
+
+
+def sampled(picture: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """(B,K,H,W) at the columns and rows of `grid` (B,2,H,W), mirrored beyond the borders -1 and
+    1."""
+    where, edge = grid.movedim(1, -1), "reflection"
+    return F.grid_sample(picture, where, mode=mode, padding_mode=edge, align_corners=False)
 
 
 def turned_grid(
     height: int, width: int, dpitch: Tensor, dyaw: Tensor, pitch: Tensor, fov_y: float
 ) -> Tensor:
-    """Where each pixel of a turned picture was before, (B,H,W,2); -1 and 1 are the borders."""
+    """Where each pixel of a turned picture was before, columns and rows (B,2,H,W); -1 and 1 are the
+    borders."""
     focal = focal_length(height, fov_y)
     y = (torch.arange(height, device=pitch.device, dtype=torch.float32) + 0.5 - height / 2) / focal
     x = (torch.arange(width, device=pitch.device, dtype=torch.float32) + 0.5 - width / 2) / focal
-    rays = torch.stack(
-        [
-            x.expand(height, width),
-            y[:, None].expand(height, width),
-            torch.ones(height, width, device=x.device),
-        ],
-        dim=-1,
+    # Plane by plane: a picture with two numbers in each place is slow to put together.
+    turn = rotation(dpitch, dyaw, pitch)[..., None, None]  # (B,3,3,1,1)
+    right, down, ahead = (
+        turn[:, i, 0] * x + turn[:, i, 1] * y[:, None] + turn[:, i, 2] for i in range(3)
     )
-    old = torch.einsum("bij,hwj->bhwi", rotation(dpitch, dyaw, pitch), rays)
-    depth = old[..., 2:].clamp_min(1e-3)  # behind the camera only beyond +-90 degrees a tick
-    seen = old[..., :2] / depth
+    depth = ahead.clamp_min(1e-3)  # behind the camera only beyond +-90 degrees a tick
     # Scalars, not a tensor made here: a copy from the host cannot be captured in a CUDA graph.
-    columns, rows = seen[..., 0] * (2 * focal / width), seen[..., 1] * (2 * focal / height)
-    return torch.stack([columns, rows], dim=-1)
+    columns, rows = right / depth * (2 * focal / width), down / depth * (2 * focal / height)
+    return torch.stack([columns, rows], dim=1)
 
 
 def grid_round_the_world(
@@ -82,7 +84,7 @@ def grid_round_the_world(
     grid = turned_grid(height, width, dpitch, dyaw, pitch, fov_y)
     for side in (-1, 1):
         other = turned_grid(height, width, dpitch, dyaw - side * AGAIN, pitch, fov_y)
-        grid = torch.where(side * grid[..., :1] > 1, other, grid)
+        grid = torch.where(side * grid[:, :1] > 1, other, grid)
     return grid
 
 

@@ -26,7 +26,7 @@ class Drawn:
     """One frame of B lanes as it comes out of an engine; never written to again."""
 
     frame: Tensor  # uint8 (B, H, W, 3)
-    canvas: Tensor  # uint8 (B, H, W, 5) what of it goes along to the next (model/carry.py)
+    canvas: Tensor  # uint8 (B, 5, H, W) what of it goes along to the next (model/carry.py)
     latents: Tensor  # (B, N, C) of this frame
     before: Tensor  # (B, N, C) of the last frame as the denoiser saw it (warped); heads read it
     pitch: Tensor  # (B,) view angle of this frame, degrees

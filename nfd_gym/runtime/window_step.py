@@ -65,8 +65,8 @@ def step_inputs(world: WorldModel, lanes: int, device: torch.device) -> tuple[Te
     past = (lanes, c.window, c.tokens, c.heads, c.head_dim)
     code = (lanes, c.tokens, c.channels)
     pictures = (
-        torch.zeros(lanes, height, width, channels, dtype=torch.uint8, device=device)
-        for channels in (3, CHANNELS)
+        torch.zeros(shape, dtype=torch.uint8, device=device)
+        for shape in ((lanes, height, width, 3), (lanes, CHANNELS, height, width))
     )
     shapes = [(lanes,), code, (lanes, c.action_width), code, *[past] * 2 * len(c.causal_blocks)]
     return *pictures, *(torch.zeros(shape, device=device) for shape in shapes)

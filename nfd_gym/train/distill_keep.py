@@ -14,7 +14,7 @@ from torch import Tensor
 from nfd_gym.actions import Camera
 from nfd_gym.model.recycle import turn
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.model.warp import grid_round_the_world, turned_grid, warp
+from nfd_gym.model.warp import grid_round_the_world, sampled, turned_grid, warp
 from nfd_gym.train.denoiser_step import Window
 
 TURNS = 1.0  # degrees in a tick that tell a thing on the screen from a thing in the world
@@ -41,10 +41,10 @@ def known(window: Window, camera: Camera, fade: float, patch: int) -> tuple[Tens
     for i in range(window.actions.shape[1]):
         dpitch, dyaw, after = turn(pitch, window.actions[:, i])
         grid = turned_grid(height, width, dpitch, dyaw, pitch, camera.fov_y)
-        inside = (grid.abs() <= 1).all(-1)[:, None]
-        old = F.grid_sample(seen, grid, padding_mode="border", align_corners=False)
+        inside = (grid.abs() <= 1).all(1, keepdim=True)
+        old = sampled(seen, grid, "bilinear")
         around = grid_round_the_world(height, width, dpitch, dyaw, pitch, camera.fov_y)
-        copy = F.grid_sample(hand, around, padding_mode="reflection", align_corners=False)
+        copy = sampled(hand, around, "bilinear")
         seen = torch.maximum(fade * old * inside, torch.maximum(hand, copy))
         out.append(F.avg_pool2d(seen, patch).flatten(1))
         new.append(F.avg_pool2d((~inside).float() * (1 - hand), patch).flatten(1))
