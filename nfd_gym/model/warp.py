@@ -85,7 +85,9 @@ def grid_round_the_world(
     for side in (-1, 1):
         other = turned_grid(height, width, dpitch, dyaw - side * AGAIN, pitch, fov_y)
         grid = torch.where(side * grid[:, :1] > 1, other, grid)
-    return grid
+    columns, rows = grid[:, :1], grid[:, 1:]
+    left = torch.where(rows > 1, -columns.abs(), columns)  # below is ground, and no second hand
+    return torch.cat([left, rows], dim=1)
 
 
 def _pitch(degrees: Tensor) -> Tensor:

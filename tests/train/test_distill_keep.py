@@ -68,6 +68,9 @@ def test_what_moves_as_one_is_not_rough() -> None:
     torn[:, :, :, 4:] = 3.0
     assert roughness(torn) == pytest.approx(2 / 7)
     assert roughness(whole + 0.1 * torch.randn(1, 3, 8, 8)) > 0.1
+    hand = whole.clone()
+    hand[:, 2, 4:, 4:] = 0.0
+    assert roughness(hand) == 0
 
 
 def test_latents_tell_the_mean_colour_of_their_pixels(tiny_world: WorldModel) -> None:
