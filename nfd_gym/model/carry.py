@@ -55,7 +55,10 @@ def carry(
     `canvas`, seen at `pitch` (B,), is that of the picture before `actions` (B,A); `heard` is what
     the denoiser told when it made the latents.
     """
-    moved = move(canvas, sources(kind, camera, pitch, actions, heard[FIELD]))
+    field = heard[FIELD]
+    moved = move(canvas, sources(kind, camera, pitch, actions, field[:, :2]))
+    # All or nothing: a few percent of what stands still would be a trail after a hundred steps.
+    moved = torch.where(field[:, 2:] > 0.5, canvas, moved)
     seen = look(moved)
     before = tokenizer.decode_unclamped(heard[MOVED])
     after = tokenizer.decode_unclamped(latents)
@@ -68,16 +71,15 @@ def carry(
 
 
 def sources(
-    kind: str, camera: Camera | None, pitch: Tensor, actions: Tensor, field: Tensor
+    kind: str, camera: Camera | None, pitch: Tensor, actions: Tensor, shift: Tensor
 ) -> Tensor:
     """Where in the last picture each pixel was, (B,2,H,W): column and row.
 
-    `field` (B,3,H,W) comes on top of the commanded turn: pixels right and down, and how far a pixel
-    did not turn with the view.
+    `shift` (B,2,H,W), pixels right and down, comes on top of the commanded turn.
     """
-    height, width = field.shape[-2:]
-    here = _places(field)
-    origin = here + field[:, :2]
+    height, width = shift.shape[-2:]
+    here = _places(shift)
+    origin = here + shift
     if kind not in TURNING:
         return origin
     assert camera is not None
@@ -89,8 +91,7 @@ def sources(
     way = turned - here
     smooth, sharp = _sampled(way, origin, "bilinear"), _sampled(way, origin, "nearest")
     torn = (smooth - sharp).abs().amax(1, keepdim=True) > TORN  # where the world begins again
-    origin = origin + torch.where(torn, sharp, smooth)
-    return torch.where(field[:, 2:] > 0.5, here, origin)
+    return origin + torch.where(torn, sharp, smooth)
 
 
 def move(canvas: Tensor, origin: Tensor) -> Tensor:

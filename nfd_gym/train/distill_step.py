@@ -280,6 +280,8 @@ class DistillStage:
         window = tail(window, frames)
         said, heard = repeat_last(self.student, run, window)
         moved = heard[MOVED].view_as(said) if heard else None
+        if FIELD in heard:  # all or nothing in a run: only recordings can teach how much stands
+            heard[FIELD].register_hook(lambda g: torch.cat([g[:, :2], 0 * g[:, 2:]], dim=1))
         prediction, beyond = said, None
         if self.student.config.carry:
             latents = self.recycling.tokenizer.encode(run.pixels.flatten(0, 1)).view_as(said)

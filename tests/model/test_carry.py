@@ -8,7 +8,16 @@ from torch import Tensor
 
 from nfd_gym.actions import Camera
 from nfd_gym.model import carry as carrying
-from nfd_gym.model.carry import canvas_of, carry, from_bytes, listen, look, move, sources, to_bytes
+from nfd_gym.model.carry import (
+    canvas_of,
+    carry,
+    from_bytes,
+    listen,
+    look,
+    move,
+    sources,
+    to_bytes,
+)
 from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
 from nfd_gym.model.recycle import turn
 from nfd_gym.model.tokenizer import Tokenizer
@@ -54,8 +63,10 @@ def test_parts_of_a_pixel_add_up() -> None:
     last = picture()
     canvas = canvas_of(last)
     for _ in range(30):
-        canvas = from_bytes(to_bytes(move(canvas, sources("plain", None, *nothing(), field(0.1)))))
-    whole = move(canvas_of(last), sources("plain", None, *nothing(), field(3.0)))
+        canvas = from_bytes(
+            to_bytes(move(canvas, sources("plain", None, *nothing(), field(0.1)[:, :2])))
+        )
+    whole = move(canvas_of(last), sources("plain", None, *nothing(), field(3.0)[:, :2]))
     same = (canvas[..., :40] - whole[..., :40]).abs()
     assert same[:, :3].max() < 0.01  # bytes
     assert same[:, 3:].max() < 0.07
@@ -69,7 +80,7 @@ def test_no_pixel_is_ever_mixed() -> None:
     canvas, pitch = canvas_of(picture()), torch.full((2,), 20.0)
     begun = colours(canvas)
     for i in range(12):
-        canvas = move(canvas, sources("warp", CAMERA, pitch, yaw(0.3), field(0.2 * i, -0.3)))
+        canvas = move(canvas, sources("warp", CAMERA, pitch, yaw(0.3), field(0.2 * i, -0.3)[:, :2]))
         assert canvas[:, 3:].abs().max() <= 0.5
     assert colours(canvas) <= begun
     assert len(colours(canvas)) > 100
@@ -81,17 +92,28 @@ def test_a_canvas_shows_what_warping_would() -> None:
     actions = yaw(0.2)
     dpitch, dyaw, _ = turn(pitch, actions)
     expected = warp(last, dpitch, dyaw, pitch, CAMERA.fov_y, round_the_world=True)
-    shown = look(move(canvas_of(last), sources("warp", CAMERA, pitch, actions, field())))
+    shown = look(move(canvas_of(last), sources("warp", CAMERA, pitch, actions, field()[:, :2])))
     inner = (shown - expected)[..., 4:-4, 6:-6].abs()
     assert inner.mean() < 0.005
-    stood = move(canvas_of(last), sources("warp", CAMERA, pitch, actions, field(still=1.0)))
-    torch.testing.assert_close(stood, canvas_of(last))
+
+
+def test_what_does_not_turn_stands_bit_for_bit(tiny_world: WorldModel) -> None:
+    net, last = linear(tiny_world), canvas_of(picture())
+    latents, pitch = net.encode(last[:, :3]), torch.zeros(2)
+    share = field(still=0.9).clone()
+    share[..., :24] = 0.1
+    heard = {FIELD: share, MOVED: latents}
+    _, after = carry(net, "warp", CAMERA, last, pitch, yaw(0.5), latents, heard)
+    torch.testing.assert_close(after[..., 24:], last[..., 24:], atol=1e-5, rtol=0)
+    assert (after[..., :24] - last[..., :24]).abs().mean() > 0.1
 
 
 def test_a_picture_that_nobody_paints_stays_bit_for_bit(tiny_world: WorldModel) -> None:
     net = linear(tiny_world)
     kept = to_bytes(canvas_of(picture()))
-    moved = to_bytes(move(from_bytes(kept), sources("plain", None, *nothing(), field(0.3, 0.4))))
+    moved = to_bytes(
+        move(from_bytes(kept), sources("plain", None, *nothing(), field(0.3, 0.4)[:, :2]))
+    )
     latents = net.encode(from_bytes(moved)[:, :3])
     now = moved
     for _ in range(20):
