@@ -22,10 +22,13 @@ DIFFERS = 0.05  # of a pixel: less tells nothing
 
 
 def roughness(field: Tensor) -> Tensor:
-    """Mean step of a motion field (F,3,H,W) from pixel to pixel: what moves as one stays whole. Not
-    of its share that stands still: the hand has an edge, and a price on that drowns it."""
+    """Mean bend of a motion field (F,3,H,W) along rows and columns: what moves as one stays whole.
+
+    Of bends, not of slopes: walking is a slope, and a price on that stops it. Nor of the share that
+    stands still: the hand has an edge, and a price on that drowns it.
+    """
     shift = field[:, :2]
-    across, down = shift.diff(dim=-1).abs().mean(), shift.diff(dim=-2).abs().mean()
+    across, down = (shift.diff(n=2, dim=dim).abs().mean() for dim in (-1, -2))
     return across + down
 
 
