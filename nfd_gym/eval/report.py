@@ -92,10 +92,12 @@ HEADLINES = (
     "free rollout, frame 64: PSNR",
     "edge energy over real, frames 17-64",
     "edge energy over real, frames 129-256",
+    "Frechet distance, own encoder, frames 17-64",
     "loss, other actions / true",
     "turns and looks the commanded way",
     "rate of turning over command",
     "forward and back told apart",
+    "walking speed",
     "dug block disappears",
 )
 
