@@ -3,8 +3,8 @@
 A token code of 128 numbers loses detail of a 16x16 patch, and a picture that is resampled at every
 step blurs. But the last picture is there, and the denoiser says where its pieces went. So pixels
 move whole, to the nearest place, and remember what rounding left over: a canvas (B,5,H,W) of
-colours and of how many pixels right and down of its place each is looked at. Nothing wears off,
-however long the way; what the net paints goes on top.
+colours and of how many pixels right and down of its place each is looked at. Moving wears
+nothing off; what the net paints goes on top.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from nfd_gym.actions import Camera
 from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
 from nfd_gym.model.recycle import TURNING, turn
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.model.warp import grid_round_the_world, sampled
+from nfd_gym.model.warp import grid_round_the_world, sampled_at
 
 PAINTED = 0.05  # a change of this size, of a range of 2, halves what stays of detail
 AROUND = 5  # pixels that are one place
@@ -89,23 +89,23 @@ def sources(
         [(grid[:, 0] + 1) * (width / 2) - 0.5, (grid[:, 1] + 1) * (height / 2) - 0.5], dim=1
     )
     way = turned - here
-    smooth, sharp = _sampled(way, origin, "bilinear"), _sampled(way, origin, "nearest")
+    smooth, sharp = sampled_at(way, origin, "bilinear"), sampled_at(way, origin, "nearest")
     torn = (smooth - sharp).abs().amax(1, keepdim=True) > TORN  # where the world begins again
     return origin + torch.where(torn, sharp, smooth)
 
 
 def move(canvas: Tensor, origin: Tensor) -> Tensor:
     """Every pixel from the place nearest to its `origin` (B,2,H,W)."""
-    exact = origin + _sampled(canvas[:, 3:], origin.round(), "nearest")
+    exact = origin + sampled_at(canvas[:, 3:], origin.round(), "nearest")
     place = exact.round()
-    colours = _sampled(canvas[:, :3], place, "nearest")
+    colours = sampled_at(canvas[:, :3], place, "nearest")
     return torch.cat([colours, exact - place], dim=1)
 
 
 def look(canvas: Tensor) -> Tensor:
     """The picture (B,3,H,W) that a canvas shows."""
     places = _places(canvas) + canvas[:, 3:]
-    return _sampled(canvas[:, :3], places, "bicubic")
+    return sampled_at(canvas[:, :3], places, "bicubic")
 
 
 def to_bytes(canvas: Tensor) -> Tensor:
@@ -126,11 +126,3 @@ def _places(like: Tensor) -> Tensor:
     columns = torch.arange(width, device=like.device, dtype=like.dtype).expand(height, width)
     rows = torch.arange(height, device=like.device, dtype=like.dtype)[:, None]
     return torch.stack([columns, rows.expand(height, width)])
-
-
-def _sampled(part: Tensor, places: Tensor, mode: str) -> Tensor:
-    """(B,K,H,W) at `places` (B,2,H,W); beyond the border it is mirrored, as in `warp`."""
-    height, width = part.shape[-2:]
-    columns, rows = places[:, 0], places[:, 1]
-    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=1)
-    return sampled(part, grid, mode)

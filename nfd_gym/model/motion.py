@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from nfd_gym.model.attention import differentiates_forward
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.model.warp import focal_length, sampled
+from nfd_gym.model.warp import focal_length, sampled_at
 
 REACH = 4.0  # pixels that an output of 1 stands for
 
@@ -142,8 +142,7 @@ def slide(picture: Tensor, shift: Tensor) -> Tensor:
     rows = shift[:, 1] + torch.arange(height, device=shift.device)[:, None]
     if differentiates_forward():
         return _gathered(picture, columns, rows)
-    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=1)
-    return sampled(picture, grid, "bicubic")
+    return sampled_at(picture, torch.stack([columns, rows], dim=1), "bicubic")
 
 
 def _gathered(picture: Tensor, columns: Tensor, rows: Tensor) -> Tensor:

@@ -53,6 +53,14 @@ def sampled(picture: Tensor, grid: Tensor, mode: str) -> Tensor:
     return F.grid_sample(picture, where, mode=mode, padding_mode=edge, align_corners=False)
 
 
+def sampled_at(picture: Tensor, places: Tensor, mode: str) -> Tensor:
+    """As `sampled`, at columns and rows that count pixels."""
+    height, width = picture.shape[-2:]
+    columns, rows = places[:, 0], places[:, 1]
+    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=1)
+    return sampled(picture, grid, mode)
+
+
 def turned_grid(
     height: int, width: int, dpitch: Tensor, dyaw: Tensor, pitch: Tensor, fov_y: float
 ) -> Tensor:
