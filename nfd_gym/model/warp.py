@@ -87,7 +87,8 @@ def grid_round_the_world(
     beside it.
 
     The world then repeats itself in yaw with all its texture, and what a turn reveals bit by bit is
-    what it would reveal at once.
+    what it would reveal at once. What lies below comes from the left half, where games show no
+    hand.
     """
     grid = turned_grid(height, width, dpitch, dyaw, pitch, fov_y)
     for side in (-1, 1):

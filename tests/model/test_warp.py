@@ -154,3 +154,14 @@ def test_going_on_round_the_world_is_one_copy(side: int) -> None:
 
     apart = [(turned(1, way) - turned(6, way)).abs().mean().item() for way in (True, False)]
     assert apart[0] < 0.5 * apart[1]
+
+
+def test_looking_down_finds_no_second_hand() -> None:
+    """What comes into view below is ground of the left half; the right one, with the hand, stays
+    out of it."""
+    picture = torch.zeros(1, 3, 56, 96)
+    picture[..., 48:] = 1.0
+    down, zero = torch.tensor([20.0]), torch.zeros(1)
+    below = warp(picture, down, zero, zero, 72.0, round_the_world=True)[..., -8:, 20:]
+    assert below.abs().max() < 0.2  # bicubic overshoots at the seam
+    assert warp(picture, down, zero, zero, 72.0)[..., -8:, 60:].min() > 0.9
