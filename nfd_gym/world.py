@@ -24,10 +24,11 @@ from nfd_gym import settings
 from nfd_gym.actions import ActionCodec, codec_from_json
 from nfd_gym.data import DataError, Source, open_source
 from nfd_gym.data.files import PART, commit, write_text
-from nfd_gym.model.carry import Heard, canvas_of, carry, from_bytes, to_bytes
+from nfd_gym.model.carry import Heard, canvas_of, carry, colours_of, from_bytes, to_bytes
 from nfd_gym.model.crosshair import with_cross, without_cross
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.heads import HeadsConfig, RewardHeads
+from nfd_gym.model.memory import forgotten, look_round, remember
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.recycle import TURNING, recycle
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
@@ -116,19 +117,47 @@ class WorldModel:
         """Frames uint8 (B,H,W,3) that came from outside as `show` wants the last one."""
         return to_bytes(canvas_of(self.see(frames)))
 
+    @property
+    def remembers(self) -> bool:
+        """Whether what leaves the view is kept for when the camera comes back."""
+        shape = self.denoiser.config
+        return shape.carry and shape.recycle in TURNING
+
+    def remember(
+        self, frames: Tensor, actions: Tensor, pitch: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See `memory.remember`; a clip of frames uint8 (B,T,H,W,3)."""
+        camera = self.codec.camera
+        pixels = self.canvas(frames.flatten(0, 1))[:, :3].unflatten(0, frames.shape[:2])
+        if self.remembers and camera is not None:
+            return remember(pixels, actions, pitch, camera)
+        return forgotten(len(frames), frames.device), torch.zeros_like(pitch[:, 0]), pixels[:, :-1]
+
+    def look_round(
+        self, memory: Tensor, frame: Tensor, yaw: Tensor, pitch: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See `memory.look_round`; `frame` uint8 (B,H,W,3) is on show. A world that does not
+        remember looks nowhere."""
+        camera, pixels = self.codec.camera, self.canvas(frame)[:, :3]
+        if not self.remembers or camera is None:
+            return memory, yaw, pixels
+        return look_round(memory, pixels, yaw, pitch, actions, camera)
+
     def show(
-        self, canvas: Tensor, pitch: Tensor, actions: Tensor, latents: Tensor, heard: Heard
-    ) -> tuple[Tensor, Tensor]:
+        self, canvas: Tensor, around: Tensor, pitch: Tensor, actions: Tensor, latents: Tensor,
+        heard: Heard,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Latents (B,N,C) -> uint8 (B,H,W,3), with the crosshair; and the next canvas.
 
-        `canvas` uint8 (B,5,H,W) and `pitch` are those before `actions` (B,A), `heard` is what the
-        denoiser told meanwhile. A world that carries nothing leaves the canvas as it is.
+        `canvas` uint8 (B,5,H,W) and `pitch` are those before `actions` (B,A), `around` uint8
+        (B,3,H,W) is what `look_round` found, `heard` what the denoiser told meanwhile. A world that
+        carries nothing leaves the canvas as it is.
         """
         shape, camera = self.denoiser.config, self.codec.camera
         if shape.carry:
-            last = from_bytes(canvas)
+            last, seen = from_bytes(canvas), colours_of(around)
             pixels, after = carry(
-                self.tokenizer, shape.recycle, camera, last, pitch, actions, latents, heard
+                self.tokenizer, shape.recycle, camera, last, seen, pitch, actions, latents, heard
             )
             canvas = to_bytes(after)
         else:
@@ -140,12 +169,13 @@ class WorldModel:
         return 0 if self.codec.camera is None else self.codec.camera.crosshair
 
     def recycle(
-        self, pixels: Tensor, pitch: Tensor, actions: Tensor
+        self, pixels: Tensor, pitch: Tensor, actions: Tensor, around: Tensor | None = None
     ) -> tuple[Tensor | None, Tensor]:
         """The last frame (B,3,H,W), as `see` gives it, as the next input; and the pitch (B,) after
-        `actions` (B,A)."""
-        camera = self.codec.camera
-        return recycle(self.tokenizer, self.denoiser.config.recycle, camera, pixels, pitch, actions)
+        `actions` (B,A). `around` uint8 (B,3,H,W) is what `look_round` found."""
+        kind, camera = self.denoiser.config.recycle, self.codec.camera
+        seen = None if around is None or not self.remembers else colours_of(around)
+        return recycle(self.tokenizer, kind, camera, pixels, pitch, actions, seen)
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Write the folder; world.json comes last, so a killed save is no world. Without starts."""

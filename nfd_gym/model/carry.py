@@ -16,13 +16,13 @@ from torch import Tensor
 
 from nfd_gym.actions import Camera
 from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
+from nfd_gym.model.hand import from_behind
 from nfd_gym.model.recycle import TURNING, turn
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.model.warp import grid_round_the_world, sampled_at
+from nfd_gym.model.warp import sampled_at, turned_grid
 
 PAINTED = 0.05  # a change of this size, of a range of 2, halves what stays of detail
 AROUND = 5  # pixels that are one place
-TORN = 1.0  # neighbours that come from places farther apart than this are not one thing
 CHANNELS = 5
 FINE = 254.0  # steps of an offset within a pixel, kept in a byte
 
@@ -47,16 +47,17 @@ def canvas_of(pixels: Tensor) -> Tensor:
 
 
 def carry(
-    tokenizer: Tokenizer, kind: str, camera: Camera | None, canvas: Tensor, pitch: Tensor,
-    actions: Tensor, latents: Tensor, heard: Heard,
+    tokenizer: Tokenizer, kind: str, camera: Camera | None, canvas: Tensor, around: Tensor,
+    pitch: Tensor, actions: Tensor, latents: Tensor, heard: Heard,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The picture (B,3,H,W) of `latents` (B,N,C) and its canvas.
 
-    `canvas`, seen at `pitch` (B,), is that of the picture before `actions` (B,A); `heard` is what
-    the denoiser told when it made the latents.
+    `canvas`, seen at `pitch` (B,), is that of the picture before `actions` (B,A), and `around`
+    (B,3,H,W) what memory has of the view after them; `heard` is what the denoiser told when it made
+    the latents.
     """
     field = heard[FIELD]
-    moved = move(canvas, sources(kind, camera, pitch, actions, field[:, :2]))
+    moved = move(canvas, around, field[:, :2], way(kind, camera, pitch, actions, field))
     # All or nothing: a few percent of what stands still would be a trail after a hundred steps.
     moved = torch.where(field[:, 2:] > 0.5, canvas, moved)
     seen = look(moved)
@@ -70,36 +71,33 @@ def carry(
     return picture, torch.cat([colours, stays * moved[:, 3:]], dim=1)
 
 
-def sources(
-    kind: str, camera: Camera | None, pitch: Tensor, actions: Tensor, shift: Tensor
-) -> Tensor:
-    """Where in the last picture each pixel was, (B,2,H,W): column and row.
-
-    `shift` (B,2,H,W), pixels right and down, comes on top of the commanded turn.
-    """
-    height, width = shift.shape[-2:]
-    here = _places(shift)
-    origin = here + shift
+def way(kind: str, camera: Camera | None, pitch: Tensor, actions: Tensor, like: Tensor) -> Tensor:
+    """How far, in pixels right and down (B,2,H,W), the commanded turn brought each one."""
+    height, width = like.shape[-2:]
     if kind not in TURNING:
-        return origin
+        return torch.zeros_like(like[:, :2])
     assert camera is not None
     dpitch, dyaw, _ = turn(pitch, actions)
-    grid = grid_round_the_world(height, width, dpitch, dyaw, pitch, camera.fov_y)
-    turned = torch.stack(
-        [(grid[:, 0] + 1) * (width / 2) - 0.5, (grid[:, 1] + 1) * (height / 2) - 0.5], dim=1
-    )
-    way = turned - here
-    smooth, sharp = sampled_at(way, origin, "bilinear"), sampled_at(way, origin, "nearest")
-    torn = (smooth - sharp).abs().amax(1, keepdim=True) > TORN  # where the world begins again
-    return origin + torch.where(torn, sharp, smooth)
+    grid = turned_grid(height, width, dpitch, dyaw, pitch, camera.fov_y)
+    columns, rows = (grid[:, 0] + 1) * (width / 2) - 0.5, (grid[:, 1] + 1) * (height / 2) - 0.5
+    return torch.stack([columns, rows], dim=1) - _places(like)
 
 
-def move(canvas: Tensor, origin: Tensor) -> Tensor:
-    """Every pixel from the place nearest to its `origin` (B,2,H,W)."""
+def move(canvas: Tensor, around: Tensor, shift: Tensor, turned: Tensor) -> Tensor:
+    """Every pixel from the place nearest to where it was: `shift` (B,2,H,W) from here, and from
+    there by the `turned` way of that place. What was not in view, or behind the hand, comes from
+    `around` (B,3,H,W)."""
+    height, width = canvas.shape[-2:]
+    there = _places(canvas) + shift
+    origin = there + sampled_at(turned, there, "bilinear")
     exact = origin + sampled_at(canvas[:, 3:], origin.round(), "nearest")
     place = exact.round()
     colours = sampled_at(canvas[:, :3], place, "nearest")
-    return torch.cat([colours, exact - place], dim=1)
+    column, row = place[:, :1], place[:, 1:]
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    inside = inside & ~from_behind(column, row)
+    colours = torch.where(inside, colours, sampled_at(around, there.round(), "nearest"))
+    return torch.cat([colours, (exact - place) * inside], dim=1)
 
 
 def look(canvas: Tensor) -> Tensor:
@@ -109,15 +107,19 @@ def look(canvas: Tensor) -> Tensor:
 
 
 def to_bytes(canvas: Tensor) -> Tensor:
-    """uint8 (B,5,H,W), as states and engines keep it."""
+    """uint8 (B,5,H,W), as states and engines keep it; a picture (B,3,H,W) stays one."""
     colours, offset = (canvas[:, :3] + 1) * 127.5, canvas[:, 3:] * FINE + 127
     return torch.cat([colours, offset], dim=1).round().clamp(0, 255).to(torch.uint8)
 
 
 def from_bytes(kept: Tensor) -> Tensor:
     """Inverts `to_bytes`."""
-    bytes_ = kept.to(torch.float32)
-    return torch.cat([bytes_[:, :3] * (2 / 255) - 1, (bytes_[:, 3:] - 127) / FINE], dim=1)
+    return torch.cat([colours_of(kept), (kept[:, 3:].float() - 127) / FINE], dim=1)
+
+
+def colours_of(kept: Tensor) -> Tensor:
+    """(B,3,H,W) of a canvas, or of a picture, in bytes."""
+    return kept[:, :3].float() * (2 / 255) - 1
 
 
 def _places(like: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from nfd_gym.model.attention import differentiates_forward
+from nfd_gym.model.hand import hand
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.model.warp import focal_length, sampled_at
 
@@ -92,7 +93,10 @@ class Motion(nn.Module):
         shift = REACH * said[:, :2]
         if walk is not None:
             shift = shift + parallax(*walk, said[:, 3], self.focal)
-        return torch.cat([shift, said[:, 2:3]], dim=1)
+        still = said[:, 2:3]
+        if self.walks:  # through somebody's eyes nothing stands but their hand
+            still = still * hand(h * p, w * p).to(still)
+        return torch.cat([shift, still], dim=1)
 
     def _change(self, turned: Tensor, still: Tensor, field: Tensor) -> Tensor:
         """What moving adds to `turned` (B,N,C): nothing, to rounding, where nothing moves."""

@@ -48,11 +48,13 @@ def recycle(
     pixels: Tensor,
     pitch: Tensor,
     actions: Tensor,
+    around: Tensor | None = None,
 ) -> tuple[Tensor | None, Tensor]:
     """Latents (B,N,C) of the last frame `pixels` (B,3,H,W) for the next one, and its pitch (B,).
     Its crosshair must be off.
 
-    `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next one. The kind
+    `pitch` (B,) is the view of the last frame, `actions` (B,A) produce the next one; `around`
+    (B,3,H,W) is what a memory has of its view, if anything remembers. The kind
     "both" gives (B,N,2C), turned then plain; "walk" adds the VIEW channels of `view` to each token;
     "none" gives no latents.
     """
@@ -68,7 +70,8 @@ def recycle(
         return None, after
     if kind == "plain":
         return tokenizer.encode(pixels), after
-    picture = warp(pixels, dpitch, dyaw, pitch, camera.fov_y, round_the_world=True)
+    alone = around is None
+    picture = warp(pixels, dpitch, dyaw, pitch, camera.fov_y, round_the_world=alone, around=around)
     turned = tokenizer.encode(picture)
     if kind == "warp":
         return turned, after

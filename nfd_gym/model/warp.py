@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nfd_gym.model.hand import from_behind
+
 AGAIN = 72.0  # degrees; 90 would look where games show the hand
 
 
@@ -32,18 +34,25 @@ def warp(
     fov_y: float,
     mode: str = "bicubic",
     round_the_world: bool = False,
+    around: Tensor | None = None,
 ) -> Tensor:
     """Resample (B,3,H,W) as seen after turning by (dpitch, dyaw) degrees from view angle `pitch`.
 
     Outside the old picture its mirror image begins: grass goes on as grass, where a repeated border
     would draw streaks that a rollout keeps. A rollout that turns by a few pixels a frame would get
-    stripes of that, too, so it goes `round_the_world`. Bicubic, because a rollout resamples its own
-    pictures many times and bilinear blur adds up.
+    stripes of that, too, so it goes `round_the_world`, or is told what is `around` (B,3,H,W), in
+    the new view. Bicubic, because a rollout resamples its own pictures many times and bilinear blur
+    adds up.
     """
     height, width = pixels.shape[-2:]
     where = grid_round_the_world if round_the_world else turned_grid
     grid = where(height, width, dpitch, dyaw, pitch, fov_y)
-    return sampled(pixels, grid, mode).clamp(-1.0, 1.0)  # bicubic overshoots at edges
+    turned = sampled(pixels, grid, mode).clamp(-1.0, 1.0)  # bicubic overshoots at edges
+    if around is None:
+        return turned
+    columns, rows = (grid[:, :1] + 1) * (width / 2) - 0.5, (grid[:, 1:] + 1) * (height / 2) - 0.5
+    seen = (grid.abs() <= 1).all(1, keepdim=True) & ~from_behind(columns, rows)
+    return torch.where(seen, turned, around)
 
 
 def sampled(picture: Tensor, grid: Tensor, mode: str) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.runtime.engine import Drawn, EagerEngine, EngineError
-from nfd_gym.runtime.window_step import WindowStep, is_full, windows
+from nfd_gym.runtime.window_step import WindowStep, half_step, is_full
 from nfd_gym.world import WorldModel
 
 
@@ -37,10 +37,9 @@ class CompileEngine:
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
-        past = [part.contiguous() for part in windows(cache)]  # strides would be recompiled for
-        frame, canvas, pitch, latents = (
-            part.clone() for part in (now.frame, now.canvas, now.pitch, now.latents)
-        )
-        *drawn, keys, values = self.compiled(frame, canvas, pitch, latents, actions, noise, *past)
+        step = half_step(self.eager.world, cache, now, actions, noise)
+        # Strides would be recompiled for, and so would tensors that share their storage.
+        given = [part.clone(memory_format=torch.contiguous_format) for part in step.given]
+        *drawn, keys, values = self.compiled(*given)
         cache.append(keys, values)
-        return Drawn(*drawn)
+        return step.finish(drawn)

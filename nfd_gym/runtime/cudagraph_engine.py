@@ -7,7 +7,8 @@ test, trust engine="eager" on a GPU.
 
 A small model on a GPU is launch-bound: hundreds of kernels of a few microseconds. A graph replays
 them with one launch. Its buffers have fixed addresses, so inputs are copied in and outputs copied
-out; the ring stays an ordinary FrameCache on the device, and nothing waits for the host.
+out; the ring stays an ordinary FrameCache on the device. Only the memory asks the host whether any
+lane turned.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.runtime.engine import Drawn, EagerEngine, EngineError
-from nfd_gym.runtime.window_step import WindowStep, is_full, step_inputs, windows
+from nfd_gym.runtime.window_step import WindowStep, half_step, is_full, step_inputs
 from nfd_gym.world import WorldModel
 
 WARM_UPS = 3  # steps before capture: libraries choose and load their kernels in the first ones
@@ -42,13 +43,13 @@ class CUDAGraphEngine:
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
-        given = (now.frame, now.canvas, now.pitch, now.latents, actions, noise, *windows(cache))
-        for buffer, value in zip(self.inputs, given, strict=True):
+        step = half_step(self.eager.world, cache, now, actions, noise)
+        for buffer, value in zip(self.inputs, step.given, strict=True):
             buffer.copy_(value, non_blocking=True)
         self.graph.replay()
         *drawn, new_keys, new_values = self.outputs
         cache.append(new_keys, new_values)
-        return Drawn(*(part.clone() for part in drawn))  # the next replay overwrites the outputs
+        return step.finish(drawn)
 
 
 @torch.no_grad()

@@ -30,6 +30,8 @@ class Drawn:
     latents: Tensor  # (B, N, C) of this frame
     before: Tensor  # (B, N, C) of the last frame as the denoiser saw it (warped); heads read it
     pitch: Tensor  # (B,) view angle of this frame, degrees
+    yaw: Tensor  # (B,) to the right of where the start clip began, degrees
+    memory: Tensor  # uint8 (B, CELLS, 3) what was seen in each direction (model/memory.py)
 
 
 class Engine(Protocol):
@@ -52,27 +54,40 @@ class EagerEngine:
 
     @torch.no_grad()
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
-        return draw(self.world, self.sigmas, cache, now, actions, noise)
+        memory, yaw, around = look_round(self.world, now, actions)
+        given = now.frame, now.canvas, around, now.pitch, now.latents, actions, noise
+        return Drawn(*draw(self.world, self.sigmas, cache, *given), yaw, memory)
+
+
+def look_round(world: WorldModel, now: Drawn, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The first half of a step, the same in every engine: the memory and the yaw after `actions`,
+    and what the coming view can take from memory."""
+    return world.look_round(now.memory, now.frame, now.yaw, now.pitch, actions)
 
 
 def draw(
     world: WorldModel,
     sigmas: Sequence[float],
     cache: Cache,
-    now: Drawn,
+    last: Tensor,
+    canvas: Tensor,
+    around: Tensor,
+    pitch: Tensor,
+    latents: Tensor,
     actions: Tensor,
     noise: Tensor,
-) -> Drawn:
-    """One step of every engine: recycle the picture, denoise, commit, decode, round to bytes."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The other half: recycle the picture, denoise, commit, decode, round to bytes. Returns the
+    first five fields of `Drawn`."""
     how = world.settings
-    recycled, pitch = world.recycle(world.see(now.frame), now.pitch, actions)
+    recycled, after = world.recycle(world.see(last), pitch, actions, around)
     denoiser, heard = listen(world.denoiser)
     clean = sample_frame(
         denoiser, cache, actions, recycled, noise, sigmas, how.context, how.clean_sigma
     ).clamp(-how.latent_limit, how.latent_limit)
-    before = now.latents if recycled is None else recycled[..., : clean.shape[-1]]
-    frame, canvas = world.show(now.canvas, now.pitch, actions, clean, heard)
-    return Drawn(frame, canvas, clean, before, pitch)
+    before = latents if recycled is None else recycled[..., : clean.shape[-1]]
+    frame, canvas = world.show(canvas, around, pitch, actions, clean, heard)
+    return frame, canvas, clean, before, after
 
 
 @torch.no_grad()
@@ -96,11 +111,13 @@ def prime(
     latents = latents.reshape(lanes, count, *latents.shape[1:])
     first = 0 if world.denoiser.config.recycle == "none" else 1
     before = latents[:, max(0, count - 2)]
+    memory, yaw, around = world.remember(frames, actions, pitch)
     if count > first:
         given = None
         if first:
             past, turns = pixels[:, :-1].flatten(0, 1), actions[:, 1:].flatten(0, 1)
-            given, _ = world.recycle(past, pitch[:, :-1].flatten(), turns)
+            angles, seen = pitch[:, :-1].flatten(), around.flatten(0, 1)
+            given, _ = world.recycle(past, angles, turns, seen)
             assert given is not None
             given = given.reshape(lanes, count - 1, *given.shape[1:])
             before = given[:, -1, :, : latents.shape[-1]]
@@ -110,7 +127,8 @@ def prime(
         level = noisy.new_full(noisy.shape[:2], sigma)
         world.denoiser(noisy, level, actions[:, first:], given, cache, commit=count - first)
     last = frames[:, -1].clone()
-    return Drawn(last, world.canvas(last), latents[:, -1], before, pitch[:, -1].clone())
+    drawn = last, world.canvas(last), latents[:, -1], before, pitch[:, -1].clone()
+    return Drawn(*drawn, yaw, memory)
 
 
 def make_engine(

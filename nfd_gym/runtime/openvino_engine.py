@@ -20,7 +20,7 @@ from nfd_gym.model.cache import FrameCache
 from nfd_gym.runtime.converted import converted
 from nfd_gym.runtime.engine import Drawn, EagerEngine, EngineError
 from nfd_gym.runtime.fingerprint import fingerprint
-from nfd_gym.runtime.window_step import WindowStep, is_full, step_inputs, windows
+from nfd_gym.runtime.window_step import WindowStep, half_step, is_full, step_inputs
 from nfd_gym.world import WorldModel
 
 CPU = torch.device("cpu")
@@ -51,16 +51,15 @@ class OpenVINOEngine:
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         if not is_full(cache):
             return self.eager.step(cache, now, actions, noise)
-        given = (now.frame, now.canvas, now.pitch, now.latents, actions, noise, *windows(cache))
+        step = half_step(self.eager.world, cache, now, actions, noise)
         made = self.request.infer(
-            {i: value.contiguous().numpy() for i, value in enumerate(given)},
+            {i: value.contiguous().numpy() for i, value in enumerate(step.given)},
             share_inputs=True,
             share_outputs=True,
         )
-        # The request overwrites its buffers at the next step: what leaves here is a copy.
         *drawn, keys, values = (torch.from_numpy(made[i]) for i in range(7))
         cache.append(keys, values)
-        return Drawn(*(part.clone() for part in drawn))
+        return step.finish(drawn)
 
 
 class Compiled:

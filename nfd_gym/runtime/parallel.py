@@ -9,7 +9,7 @@ from nfd_gym.diffusion.sample import refine
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.carry import listen
 from nfd_gym.model.recycle import TURNING
-from nfd_gym.runtime.engine import Drawn
+from nfd_gym.runtime.engine import Drawn, look_round
 from nfd_gym.world import WorldModel
 
 
@@ -48,12 +48,14 @@ def draw_jointly(
     seen = None if given is None else given[..., : clean.shape[-1]]
     last = [now.latents, *clean.unbind(1)] if seen is None else list(seen.unbind(1))
     told = {what: part.unflatten(0, clean.shape[:2]) for what, part in heard.items()}
-    drawn, canvas = [], now.canvas
+    drawn = [now]
     for k in range(count):
         of_this = {what: part[:, k] for what, part in told.items()}
-        frame, canvas = world.show(canvas, pitches[k], actions, clean[:, k], of_this)
-        drawn.append(Drawn(frame, canvas, clean[:, k], last[k], pitches[k + 1]))
-    return drawn
+        memory, yaw, around = look_round(world, drawn[-1], actions)
+        canvas = drawn[-1].canvas
+        frame, canvas = world.show(canvas, around, pitches[k], actions, clean[:, k], of_this)
+        drawn.append(Drawn(frame, canvas, clean[:, k], last[k], pitches[k + 1], yaw, memory))
+    return drawn[1:]
 
 
 def _recycled(

@@ -320,7 +320,10 @@ def blank(world: WorldModel, lanes: int, device: torch.device) -> Drawn:
     (width, height), shape = world.size, world.denoiser.config
     frame = torch.zeros(lanes, height, width, 3, dtype=torch.uint8, device=device)
     latents = torch.zeros(lanes, shape.tokens, shape.channels, device=device)
-    return Drawn(frame, world.canvas(frame), latents, latents, torch.zeros(lanes, device=device))
+    pitch = torch.zeros(lanes, 1, device=device)
+    actions = torch.zeros(lanes, 1, world.codec.width, device=device)
+    memory, yaw, _ = world.remember(frame[:, None], actions, pitch)
+    return Drawn(frame, world.canvas(frame), latents, latents, pitch[:, 0], yaw, memory)
 
 
 @torch.no_grad()

@@ -1,14 +1,14 @@
 """One step as a function of tensors alone, for compilers: full windows never change shape."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.carry import CHANNELS
-from nfd_gym.runtime.engine import Drawn, draw
+from nfd_gym.runtime.engine import Drawn, draw, look_round
 from nfd_gym.world import WorldModel
 
 
@@ -36,7 +36,7 @@ class Window:
 
 
 class WindowStep(nn.Module):
-    """(frame, canvas, pitch, latents, actions, noise, *past) -> Drawn's fields, keys, values."""
+    """(frame, canvas, around, pitch, latents, actions, noise, *past) -> `draw`'s, keys, values."""
 
     def __init__(self, world: WorldModel, sigmas: Sequence[float]) -> None:
         super().__init__()
@@ -47,6 +47,7 @@ class WindowStep(nn.Module):
         self,
         frame: Tensor,
         canvas: Tensor,
+        around: Tensor,
         pitch: Tensor,
         latents: Tensor,
         actions: Tensor,
@@ -54,9 +55,8 @@ class WindowStep(nn.Module):
         *past: Tensor,
     ) -> tuple[Tensor, ...]:
         window = Window(past)
-        now = Drawn(frame, canvas, latents, latents, pitch)
-        made = draw(self.world, self.sigmas, window, now, actions, noise)
-        return *(getattr(made, part.name) for part in fields(Drawn)), *window.new
+        given = frame, canvas, around, pitch, latents, actions, noise
+        return *draw(self.world, self.sigmas, window, *given), *window.new
 
 
 def step_inputs(world: WorldModel, lanes: int, device: torch.device) -> tuple[Tensor, ...]:
@@ -64,12 +64,36 @@ def step_inputs(world: WorldModel, lanes: int, device: torch.device) -> tuple[Te
     c, (width, height) = world.denoiser.config, world.size
     past = (lanes, c.window, c.tokens, c.heads, c.head_dim)
     code = (lanes, c.tokens, c.channels)
+    planes = ((lanes, channels, height, width) for channels in (CHANNELS, 3))
     pictures = (
         torch.zeros(shape, dtype=torch.uint8, device=device)
-        for shape in ((lanes, height, width, 3), (lanes, CHANNELS, height, width))
+        for shape in ((lanes, height, width, 3), *planes)
     )
     shapes = [(lanes,), code, (lanes, c.action_width), code, *[past] * 2 * len(c.causal_blocks)]
     return *pictures, *(torch.zeros(shape, device=device) for shape in shapes)
+
+
+class Step(NamedTuple):
+    """A step that a compiled graph takes over half way."""
+
+    given: list[Tensor]  # what `WindowStep` takes
+    yaw: Tensor
+    memory: Tensor
+
+    def finish(self, made: Iterable[Tensor]) -> Drawn:
+        """Copies of what `WindowStep` returned, keys and values aside: graphs write to their
+        buffers again."""
+        frame, canvas, latents, before, pitch = (part.clone() for part in made)
+        return Drawn(frame, canvas, latents, before, pitch, self.yaw, self.memory)
+
+
+def half_step(
+    world: WorldModel, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor
+) -> Step:
+    """Look round as every engine does; the rest has shapes that never change."""
+    memory, yaw, around = look_round(world, now, actions)
+    rest = now.pitch, now.latents, actions, noise, *windows(cache)
+    return Step([now.frame, now.canvas, around, *rest], yaw, memory)
 
 
 def is_full(cache: FrameCache) -> bool:

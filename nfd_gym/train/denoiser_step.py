@@ -6,7 +6,7 @@ context). Where the last frame is recycled, the clean past reaches every frame a
 is half the cost.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,11 +15,12 @@ from nfd_gym.actions import Camera
 from nfd_gym.data.loader import Batch
 from nfd_gym.diffusion.flow import draw_sigma, interpolate, ramp_weight
 from nfd_gym.diffusion.sample import sample_frame
-from nfd_gym.model.carry import Heard, canvas_of, carry, from_bytes, listen, to_bytes
+from nfd_gym.model.carry import Heard, canvas_of, carry, colours_of, from_bytes, listen, to_bytes
 from nfd_gym.model.crosshair import without_cross
 from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.memory import look_round, remember
 from nfd_gym.model.pixels import to_float, to_uint8
-from nfd_gym.model.recycle import recycle
+from nfd_gym.model.recycle import TURNING, recycle
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
 
@@ -62,6 +63,15 @@ class Window:
         return self.latents[:, 1:]
 
 
+@dataclass(frozen=True)
+class Trail:
+    """What a free run takes along beside its last picture: a world's `Drawn`, for learning."""
+
+    canvas: Tensor  # uint8 (B, 5, H, W)
+    memory: Tensor | None
+    yaw: Tensor
+
+
 class Recycling:
     """Frames to recycled inputs, for one tokenizer, denoiser setting and camera."""
 
@@ -87,17 +97,43 @@ class Recycling:
         return to_float(to_uint8(self.tokenizer.decode_unclamped(latents)))
 
     @torch.no_grad()
-    def after(
-        self, canvas: Tensor | None, pitch: Tensor, action: Tensor, latents: Tensor, heard: Heard
-    ) -> tuple[Tensor, Tensor | None]:
-        """The picture (B,3,H,W) of `latents` (B,N,C), and the canvas after it if there is one
-        before it: a world's `show`, but for the crosshair."""
-        if canvas is None:
-            return self._rounded(latents), None
-        picture, after = carry(
-            self.tokenizer, self.kind, self.camera, canvas, pitch, action, latents, heard
+    def begin(self, model: Denoiser, window: Window) -> Trail | None:
+        """The trail of a free run from a window's first frame, if `model` leaves one."""
+        if not model.config.carry:
+            return None
+        canvas, yaw, memory = to_bytes(canvas_of(window.pixels[:, 0])), window.pitch[:, 0] * 0, None
+        if self.kind in TURNING and self.camera is not None:
+            first = canvas[:, None, :3]
+            memory, yaw, _ = remember(first, window.actions, window.pitch, self.camera)
+        return Trail(canvas, memory, yaw)
+
+    @torch.no_grad()
+    def look_round(
+        self, trail: Trail | None, pixels: Tensor, pitch: Tensor, action: Tensor
+    ) -> tuple[Trail | None, Tensor | None]:
+        """The trail, and what memory has of the view (B,3,H,W) that comes after `pixels`."""
+        if trail is None or trail.memory is None or self.camera is None:
+            return trail, None
+        memory, yaw, around = look_round(
+            trail.memory, to_bytes(pixels), trail.yaw, pitch, action, self.camera
         )
-        return to_float(to_uint8(picture)), from_bytes(to_bytes(after))
+        return replace(trail, memory=memory, yaw=yaw), colours_of(around)
+
+    @torch.no_grad()
+    def after(
+        self, trail: Trail | None, around: Tensor | None, pitch: Tensor, action: Tensor,
+        latents: Tensor, heard: Heard,
+    ) -> tuple[Tensor, Trail | None]:  # fmt: skip
+        """The picture (B,3,H,W) of `latents` (B,N,C), and the trail after it if there is one
+        before it: a world's `show`, but for the crosshair."""
+        if trail is None:
+            return self._rounded(latents), None
+        canvas = from_bytes(trail.canvas)
+        seen = canvas[:, :3] if around is None else around
+        picture, after = carry(
+            self.tokenizer, self.kind, self.camera, canvas, seen, pitch, action, latents, heard
+        )
+        return to_float(to_uint8(picture)), replace(trail, canvas=to_bytes(after))
 
     @torch.no_grad()
     def given(self, last: Tensor, window: Window) -> Tensor | None:
@@ -116,16 +152,19 @@ class Recycling:
         """Frames (B,T,3,H,W) that the model makes freely from the window's first, one step each."""
         cache = model.make_cache(len(window.actions))
         pixels, pitch = window.pixels[:, 0], window.pitch[:, 0]
-        canvas = canvas_of(pixels) if model.config.carry else None
+        trail = self.begin(model, window)
         frames = []
         for i in range(window.actions.shape[1]):
             action = window.actions[:, i]
             before = pitch
-            recycled, pitch = recycle(self.tokenizer, self.kind, self.camera, pixels, pitch, action)
+            trail, around = self.look_round(trail, pixels, before, action)
+            recycled, pitch = recycle(
+                self.tokenizer, self.kind, self.camera, pixels, before, action, around
+            )
             noise = torch.randn(window.clean[:, i].shape, generator=random, device=self.device)
             denoiser, heard = listen(model)
             clean = sample_frame(denoiser, cache, action, recycled, noise)
-            pixels, canvas = self.after(canvas, before, action, clean, heard)
+            pixels, trail = self.after(trail, around, before, action, clean, heard)
             frames.append(pixels)
         return torch.stack(frames, dim=1)
 

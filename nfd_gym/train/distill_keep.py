@@ -12,13 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfd_gym.actions import Camera
+from nfd_gym.model.hand import hand
 from nfd_gym.model.recycle import turn
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.model.warp import grid_round_the_world, sampled, turned_grid, warp
+from nfd_gym.model.warp import sampled, turned_grid, warp
 from nfd_gym.train.denoiser_step import Window
 
 TURNS = 1.0  # degrees in a tick that tell a thing on the screen from a thing in the world
 DIFFERS = 0.05  # of a pixel: less tells nothing
+SURE = 0.9  # a share that stands still is asked for this, or for the rest to 1
 
 
 def roughness(field: Tensor) -> Tensor:
@@ -38,21 +40,19 @@ def known(window: Window, camera: Camera, fade: float, patch: int) -> tuple[Tens
     it just turned into view.
 
     Seen once and turned since, times `fade` for every tick; 1 for what stays on the screen (the
-    hand), and where a turn puts a copy of that.
+    hand).
     """
-    (height, width), hand = window.pixels.shape[-2:], on_screen(window, camera)
-    seen = torch.ones_like(hand)
+    (height, width), stays = window.pixels.shape[-2:], on_screen(window, camera)
+    seen = torch.ones_like(stays)
     pitch, out, new = window.pitch[:, 0], [], []
     for i in range(window.actions.shape[1]):
         dpitch, dyaw, after = turn(pitch, window.actions[:, i])
         grid = turned_grid(height, width, dpitch, dyaw, pitch, camera.fov_y)
         inside = (grid.abs() <= 1).all(1, keepdim=True)
         old = sampled(seen, grid, "bilinear")
-        around = grid_round_the_world(height, width, dpitch, dyaw, pitch, camera.fov_y)
-        copy = sampled(hand, around, "bilinear")
-        seen = torch.maximum(fade * old * inside, torch.maximum(hand, copy))
+        seen = torch.maximum(fade * old * inside, stays)
         out.append(F.avg_pool2d(seen, patch).flatten(1))
-        new.append(F.avg_pool2d((~inside).float() * (1 - hand), patch).flatten(1))
+        new.append(F.avg_pool2d((~inside).float() * (1 - stays), patch).flatten(1))
         pitch = after
     return torch.stack(out, dim=1), torch.stack(new, dim=1)
 
@@ -65,6 +65,14 @@ def colour_of_tokens(tokenizer: Tokenizer) -> Tensor:
 
 def on_screen(window: Window, camera: Camera) -> Tensor:
     """(B,1,H,W), 1 where a clip shows things that stay on the screen while the world turns."""
+    still, told = evidence(window, camera)
+    return (still > 0.3 * (told + 1.0)).float()
+
+
+@torch.no_grad()
+def evidence(window: Window, camera: Camera) -> tuple[Tensor, Tensor]:
+    """In how many frames of a clip each place (B,1,H,W) stood still against the turn, and in how
+    many one could tell."""
     last, now = window.pixels[:, :-1].flatten(0, 1), window.pixels[:, 1:].flatten(0, 1)
     pitch = window.pitch[:, :-1].flatten()
     dpitch, dyaw, _ = turn(pitch, window.actions.flatten(0, 1))
@@ -74,8 +82,19 @@ def on_screen(window: Window, camera: Camera) -> Tensor:
     asked = ((dpitch.abs() + dyaw.abs()) > TURNS)[:, None, None, None]
     telling = asked & (torch.maximum(as_still, as_turned) > DIFFERS)
     still = telling & (as_still < 0.5 * as_turned)
-    still, telling = (
-        F.avg_pool2d(part.float().unflatten(0, window.actions.shape[:2]).sum(1), 9, 1, 4)
-        for part in (still, telling)
-    )
-    return (still > 0.3 * (telling + 1.0)).float()
+    frames = window.actions.shape[:2]
+    near = (F.avg_pool2d(p.float().unflatten(0, frames).sum(1), 9, 1, 4) for p in (still, telling))
+    still, telling = near
+    return still, telling
+
+
+def misplaced(share: Tensor, window: Window, camera: Camera) -> Tensor:
+    """How far a share that stands still (B,T,H,W) is on the wrong side of what a clip shows: a hand
+    should stand, and what turned beside it should not. Where nobody can tell it is free."""
+    still, told = evidence(window, camera)
+    stands = (still > 0.3 * (told + 1.0)).expand_as(share)
+    shown = (told > 1.0) & hand(*share.shape[-2:]).to(told.device)
+    turns = shown.expand_as(share) & (still < 0.1 * told).expand_as(share)
+    wrong = torch.where(stands, SURE - share, share - (1 - SURE)).clamp_min(0).square()
+    either = stands & hand(*share.shape[-2:]).to(told.device) | turns
+    return wrong[either].sum() / either.sum().clamp_min(1)

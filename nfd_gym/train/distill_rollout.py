@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.diffusion.sample import bind, refine
-from nfd_gym.model.carry import Heard, canvas_of, listen
+from nfd_gym.model.carry import Heard, listen
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.recycle import recycle, turn
 from nfd_gym.model.warp import warp
@@ -40,13 +40,14 @@ def free_run(
     decode, carry, round to bytes, warp, encode. Starts from the window's first frame."""
     cache = student.make_cache(len(window.actions))
     pixels, pitch = window.pixels[:, 0], window.pitch[:, 0]
-    canvas = canvas_of(pixels) if student.config.carry else None
+    trail = recycling.begin(student, window)
     shown, made, inputs, given = [], [], [], []
     for i in range(window.actions.shape[1]):
         action = window.actions[:, i]
         before = pitch
+        trail, around = recycling.look_round(trail, pixels, before, action)
         recycled, pitch = recycle(
-            recycling.tokenizer, recycling.kind, recycling.camera, pixels, pitch, action
+            recycling.tokenizer, recycling.kind, recycling.camera, pixels, before, action, around
         )
         listening, heard = listen(student)
         predict = bind(listening, cache, action, recycled, last=levels[-1])
@@ -57,7 +58,7 @@ def free_run(
             inputs[-1] = (1 - levels[-1]) * draft + levels[-1] * noise
         made.append(predict(inputs[-1], levels[-1]))
         given.append(recycled)
-        pixels, canvas = recycling.after(canvas, before, action, made[-1], heard)
+        pixels, trail = recycling.after(trail, around, before, action, made[-1], heard)
         shown.append(pixels)
     stacked = [one for one in given if one is not None]
     return FreeRun(

@@ -40,6 +40,7 @@ class DistillLoss:
     keep: float = 0.0  # pull of what a free run imagined to stay, where nobody can know better
     tint: float = 0.0  # pull of the recording's colours where something turns into view; under keep
     calm: float = 0.0  # price of a motion field that differs from pixel to pixel
+    stand: float = 0.0  # price of a hand that turns with the world, and of a world that does not
     fade: float = 0.96  # what a tick leaves of the recording's say; under keep
     feature_share: float = 0.0  # pull of the critic on teacher features against the main loss
     pixel_share: float = 0.0  # pull of the critic on decoded pictures (full: .5)

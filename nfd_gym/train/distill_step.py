@@ -27,7 +27,7 @@ from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
 from nfd_gym.model.pixels import to_uint8
 from nfd_gym.train.denoiser_step import Recycling, Window, band_energy, robust
 from nfd_gym.train.distill_critics import Critics, Duel
-from nfd_gym.train.distill_keep import colour_of_tokens, known, roughness
+from nfd_gym.train.distill_keep import colour_of_tokens, known, misplaced, roughness
 from nfd_gym.train.distill_rollout import cut, free_run, repeat_last, tail
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
 from nfd_gym.train.distill_watch import Alarm, Watch, line, tangent_error
@@ -276,12 +276,16 @@ class DistillStage:
         frames = self.config.rollout_frames
         levels = LEVELS[self._draw_steps(random)]
         run = free_run(self.student, self.recycling, window, levels, random).tail(frames)
-        share = self._known(window)
+        share, whole = self._known(window), window
         window = tail(window, frames)
         said, heard = repeat_last(self.student, run, window)
         moved = heard[MOVED].view_as(said) if heard else None
-        if FIELD in heard:  # all or nothing in a run: only recordings can teach how much stands
-            heard[FIELD].register_hook(lambda g: torch.cat([g[:, :2], 0 * g[:, 2:]], dim=1))
+        stand = said.new_zeros(())
+        if FIELD in heard and self.recycling.camera is not None:
+            still = _alone_teaches(heard[FIELD])
+            stand = misplaced(
+                still.view(*said.shape[:2], *still.shape[1:]), whole, self.recycling.camera
+            )
         prediction, beyond = said, None
         if self.student.config.carry:
             latents = self.recycling.tokenizer.encode(run.pixels.flatten(0, 1)).view_as(said)
@@ -298,8 +302,9 @@ class DistillStage:
         first, last = error.detach().mean(0)[[0, -1]].tolist()
         faded = band_energy(prediction, window.clean)
         logs = {"own_first": first, "own_last": last, "own_energy": faded.item()}
-        logs["rough"] = calm.item()
+        logs |= {"rough": calm.item(), "misplaced": stand.item()}
         main = error.mean() + self.config.energy * faded + self.config.calm * calm
+        main = main + self.config.stand * stand
         # Texture is for paint to make, never by shaking what is there.
         paint = prediction if moved is None else prediction - (moved - moved.detach())
         return Lesson(main, prediction, window, logs, paint, beyond)
@@ -331,3 +336,14 @@ class DistillStage:
             run = free_run(self.student, self.recycling, window, LEVELS[steps], random)
             rows.append(to_uint8(run.pixels[0]))
         return torch.cat([torch.cat(list(row), dim=1) for row in rows])
+
+
+def _alone_teaches(field: Tensor) -> Tensor:
+    """The share of a field (F,3,H,W) that stands still, (F,H,W), for a loss of its own. It is all
+    or nothing in a run, so what became of the pictures says nothing about it: that gradient ends
+    here."""
+    share, taught = field[:, 2] * 1.0, [torch.zeros_like(field[:, 2])]
+    if field.requires_grad:
+        share.register_hook(taught.append)
+        field.register_hook(lambda g: torch.cat([g[:, :2], taught[-1][:, None]], dim=1))
+    return share

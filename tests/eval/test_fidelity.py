@@ -1,6 +1,7 @@
 """One-step scores and rollouts of a tiny world: the shortcut equals the Session, baselines are
 beside."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,19 @@ def test_one_pass_equals_a_session_per_frame(
 
     monkeypatch.setattr("nfd_gym.eval.fidelity.noise", silence)
     monkeypatch.setattr("nfd_gym.runtime.session.noise", silence)
-    short = predict_each(tiny_world, excerpt, lanes=2)
-    primed = dream_all(open_dream(tiny_world, 2), excerpt.each(excerpt.context), 2)
-    assert short.shape == primed.shape == (12, 1, *excerpt.frames.shape[2:])
-    assert alike(short, primed)
-    assert np.abs(short.astype(int) - np.roll(primed, 1, axis=0)).mean() > 5
+    # One pass remembers a stretch from its first frame: so one frame ahead, or nobody turns.
+    still = excerpt.actions.copy()
+    still[..., -2:] = 0
+    level = np.full(excerpt.actions.shape[:2], 5.0, np.float32)
+    for part, frames in (
+        (excerpt.span(0, excerpt.context + 1, excerpt.context), 2),
+        (replace(excerpt, actions=still, pitch=level), 12),
+    ):
+        short = predict_each(tiny_world, part, lanes=2)
+        primed = dream_all(open_dream(tiny_world, 2), part.each(part.context), 2)
+        assert short.shape == primed.shape == (frames, 1, *part.frames.shape[2:])
+        assert alike(short, primed)
+        assert np.abs(short.astype(int) - np.roll(primed, 1, axis=0)).mean() > 5
 
 
 def test_scores_stand_beside_baselines(tiny_world: WorldModel, excerpt: Excerpt) -> None:

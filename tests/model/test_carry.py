@@ -9,14 +9,15 @@ from torch import Tensor
 from nfd_gym.actions import Camera
 from nfd_gym.model import carry as carrying
 from nfd_gym.model.carry import (
+    Heard,
     canvas_of,
     carry,
     from_bytes,
     listen,
     look,
     move,
-    sources,
     to_bytes,
+    way,
 )
 from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
 from nfd_gym.model.recycle import turn
@@ -25,6 +26,7 @@ from nfd_gym.model.warp import warp
 from nfd_gym.world import WorldModel
 
 CAMERA = Camera(72.0)
+ZERO, NOTHING = torch.zeros(2), torch.zeros(2, 25)
 
 
 def picture(seed: int = 0) -> Tensor:
@@ -54,6 +56,18 @@ def field(right: float = 0.0, down: float = 0.0, still: float = 0.0) -> Tensor:
     return torch.tensor([right, down, still])[None, :, None, None].expand(2, 3, 32, 48)
 
 
+def moved(
+    canvas: Tensor,
+    shift: Tensor,
+    kind: str = "plain",
+    pitch: Tensor = ZERO,
+    actions: Tensor = NOTHING,
+) -> Tensor:
+    """By a turn and a shift; what was not in view is black."""
+    turned = way(kind, CAMERA, pitch, actions, canvas)
+    return move(canvas, torch.full_like(canvas[:, :3], -1.0), shift[:, :2], turned)
+
+
 def colours(canvas: Tensor) -> set[tuple[float, ...]]:
     return set(map(tuple, canvas[0, :3].flatten(1).T.tolist()))
 
@@ -63,26 +77,20 @@ def test_parts_of_a_pixel_add_up() -> None:
     last = picture()
     canvas = canvas_of(last)
     for _ in range(30):
-        canvas = from_bytes(
-            to_bytes(move(canvas, sources("plain", None, *nothing(), field(0.1)[:, :2])))
-        )
-    whole = move(canvas_of(last), sources("plain", None, *nothing(), field(3.0)[:, :2]))
+        canvas = from_bytes(to_bytes(moved(canvas, field(0.1))))
+    whole = moved(canvas_of(last), field(3.0))
     same = (canvas[..., :40] - whole[..., :40]).abs()
     assert same[:, :3].max() < 0.01  # bytes
     assert same[:, 3:].max() < 0.07
-
-
-def nothing() -> tuple[Tensor, Tensor]:
-    return torch.zeros(2), torch.zeros(2, 25)
 
 
 def test_no_pixel_is_ever_mixed() -> None:
     canvas, pitch = canvas_of(picture()), torch.full((2,), 20.0)
     begun = colours(canvas)
     for i in range(12):
-        canvas = move(canvas, sources("warp", CAMERA, pitch, yaw(0.3), field(0.2 * i, -0.3)[:, :2]))
+        canvas = moved(canvas, field(0.2 * i, -0.3), "warp", pitch, yaw(0.3))
         assert canvas[:, 3:].abs().max() <= 0.5
-    assert colours(canvas) <= begun
+    assert colours(canvas) <= begun | {(-1.0, -1.0, -1.0)}
     assert len(colours(canvas)) > 100
 
 
@@ -92,7 +100,7 @@ def test_a_canvas_shows_what_warping_would() -> None:
     actions = yaw(0.2)
     dpitch, dyaw, _ = turn(pitch, actions)
     expected = warp(last, dpitch, dyaw, pitch, CAMERA.fov_y, round_the_world=True)
-    shown = look(move(canvas_of(last), sources("warp", CAMERA, pitch, actions, field()[:, :2])))
+    shown = look(moved(canvas_of(last), field(), "warp", pitch, actions))
     inner = (shown - expected)[..., 4:-4, 6:-6].abs()
     assert inner.mean() < 0.005
 
@@ -103,25 +111,37 @@ def test_what_does_not_turn_stands_bit_for_bit(tiny_world: WorldModel) -> None:
     share = field(still=0.9).clone()
     share[..., :24] = 0.1
     heard = {FIELD: share, MOVED: latents}
-    _, after = carry(net, "warp", CAMERA, last, pitch, yaw(0.5), latents, heard)
+    _, after = carry(net, "warp", CAMERA, last, last[:, :3], pitch, yaw(0.5), latents, heard)
     torch.testing.assert_close(after[..., 24:], last[..., 24:], atol=1e-5, rtol=0)
     assert (after[..., :24] - last[..., :24]).abs().mean() > 0.1
+
+
+def carried(net: Tokenizer, canvas: Tensor, latents: Tensor, heard: Heard) -> tuple[Tensor, Tensor]:
+    return carry(net, "plain", None, canvas, canvas[:, :3], ZERO, NOTHING, latents, heard)
+
+
+def test_what_was_not_in_view_is_remembered() -> None:
+    """And lies at its place, neither moved nor mixed."""
+    canvas, around, pitch = canvas_of(picture()), picture(1), torch.zeros(2)
+    turned = way("warp", CAMERA, pitch, yaw(1.0), canvas)
+    after = move(canvas, around, field()[:, :2], turned)
+    assert torch.equal(after[:, :3, 8:24, -4:], around[:, :, 8:24, -4:])
+    assert not after[:, 3:, 8:24, -4:].any()
+    assert not torch.equal(after[:, :3, 8:24, :-20], around[:, :, 8:24, :-20])
 
 
 def test_a_picture_that_nobody_paints_stays_bit_for_bit(tiny_world: WorldModel) -> None:
     net = linear(tiny_world)
     kept = to_bytes(canvas_of(picture()))
-    moved = to_bytes(
-        move(from_bytes(kept), sources("plain", None, *nothing(), field(0.3, 0.4)[:, :2]))
-    )
-    latents = net.encode(from_bytes(moved)[:, :3])
-    now = moved
+    begun = to_bytes(moved(from_bytes(kept), field(0.3, 0.4)))
+    latents = net.encode(from_bytes(begun)[:, :3])
+    now = begun
     for _ in range(20):
         heard = {FIELD: field(), MOVED: latents}
-        shown, after = carry(net, "plain", None, from_bytes(now), *nothing(), latents, heard)
-        torch.testing.assert_close(shown, look(from_bytes(moved)), atol=1e-4, rtol=0)
+        shown, after = carried(net, from_bytes(now), latents, heard)
+        torch.testing.assert_close(shown, look(from_bytes(begun)), atol=1e-4, rtol=0)
         now = to_bytes(after)
-    assert torch.equal(now, moved)
+    assert torch.equal(now, begun)
 
 
 def test_paint_covers_what_was_there(tiny_world: WorldModel) -> None:
@@ -130,7 +150,7 @@ def test_paint_covers_what_was_there(tiny_world: WorldModel) -> None:
     heard = {FIELD: field(), MOVED: before}
     canvas = canvas_of(last)
     canvas[:, 3:] = 0.4
-    shown, after = carry(net, "plain", None, canvas, *nothing(), other, heard)
+    shown, after = carried(net, canvas, other, heard)
     lost = last - net.decode_unclamped(before)
     assert (shown - net.decode_unclamped(other)).norm() < 0.1 * lost.norm()
     assert after[:, 3:].abs().mean() < 0.1

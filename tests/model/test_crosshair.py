@@ -40,7 +40,7 @@ def test_a_world_shows_what_it_sees_with_a_crosshair(tiny_world: WorldModel) -> 
     latents = torch.randn((2, world.tokenizer.config.tokens, world.tokenizer.config.channels))
     canvas = world.canvas(to_uint8(pictures()))
     heard = {FIELD: torch.zeros(2, 3, 32, 48), MOVED: latents}
-    told = canvas, torch.zeros(2), torch.zeros(2, world.codec.width), latents, heard
+    told = canvas, canvas[:, :3], torch.zeros(2), torch.zeros(2, world.codec.width), latents, heard
     frames, bare = world.show(*told)[0], without.show(*told)[0]
     assert (frames != bare).any() and torch.equal(frames[:, :5], bare[:, :5])
     near = (world.see(frames) - to_float(bare)).abs()

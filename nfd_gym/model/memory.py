@@ -1,0 +1,159 @@
+"""What was seen in each direction, for when the camera comes back.
+
+A window of a second or two forgets, and a picture that turns into view bit by bit has to come from
+somewhere. So what leaves the view stays on a sphere around the eyes: uint8 (B,CELLS,3), rings of
+cells from straight up to straight down, each about as wide as a pixel in the middle of the view.
+Walking does not move it: what lies behind is as it was when it was last seen.
+"""
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+
+from nfd_gym.actions import Camera
+from nfd_gym.model.hand import hand
+from nfd_gym.model.recycle import turn
+from nfd_gym.model.warp import focal_length
+
+ROWS = 240
+SKY = 8.0  # above what was seen, this many degrees look like one
+
+
+def look_round(
+    memory: Tensor, pixels: Tensor, yaw: Tensor, pitch: Tensor, actions: Tensor, camera: Camera
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The memory and the yaw (B,) after `actions` (B,A), and what memory has of the coming view,
+    (B,3,H,W).
+
+    `pixels` uint8 (B,3,H,W) is on show at `yaw` and `pitch` (B,). Lanes that do not turn neither
+    note nor recall anything: they get their own pixels.
+    """
+    dpitch, dyaw, after = turn(pitch, actions)
+    around, heading = pixels, (yaw + dyaw).remainder(360.0)
+    turning = (dpitch != 0) | (dyaw != 0)
+    if bool(turning.any()):
+        lanes = turning.nonzero()[:, 0]
+        noted = note(memory[lanes], pixels[lanes], yaw[lanes], pitch[lanes], camera.fov_y)
+        view = (pixels.shape[-2], pixels.shape[-1])
+        seen = recall(noted, heading[lanes], after[lanes], view, camera.fov_y)
+        memory, around = memory.index_copy(0, lanes, noted), around.index_copy(0, lanes, seen)
+    return memory, heading, around
+
+
+def remember(
+    pixels: Tensor, actions: Tensor, pitch: Tensor, camera: Camera
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The memory of who has seen a clip uint8 (B,T,3,H,W), and the yaw (B,) at its end; it begins
+    at yaw 0. And what was remembered of each view (B,T-1,3,H,W) after the first, as it came.
+
+    `actions` (B,T,A) made the frames, as in a clip; `pitch` (B,T).
+    """
+    memory, yaw = imagine(pixels[:, 0], pitch[:, 0], camera.fov_y), torch.zeros_like(pitch[:, 0])
+    seen = [pixels[:, :0]]
+    for i in range(1, pixels.shape[1]):
+        memory, yaw, around = look_round(
+            memory, pixels[:, i - 1], yaw, pitch[:, i - 1], actions[:, i], camera
+        )
+        seen.append(around[:, None])
+    return memory, yaw, torch.cat(seen, dim=1)
+
+
+def note(memory: Tensor, pixels: Tensor, yaw: Tensor, pitch: Tensor, fov_y: float) -> Tensor:
+    """The memory (B,CELLS,3) with the picture (B,3,H,W) in it, but for where games show a hand."""
+    height, width = pixels.shape[-2:]
+    world = (~hand(height, width)).flatten().nonzero()[:, 0].to(pixels.device)
+    colours, noted = pixels.flatten(2)[..., world].transpose(1, 2), memory
+    # Corners first, for the cells that no middle of a pixel falls into. Of many pixels in a cell
+    # scatter keeps the last one on a CPU, whatever the number of threads; index_put any.
+    for corner in (0.5, 0.0):
+        cells = _cells(yaw, pitch, height, width, fov_y, corner).flatten(1)[:, world, None]
+        noted = noted.scatter(1, cells.expand(-1, -1, 3), colours)
+    return noted
+
+
+def recall(
+    memory: Tensor, yaw: Tensor, pitch: Tensor, size: tuple[int, int], fov_y: float
+) -> Tensor:
+    """What the memory (B,CELLS,3) has of a view, (B,3,H,W); `size` is its height and width."""
+    cells = _cells(yaw, pitch, *size, fov_y).flatten(1)[..., None]
+    colours = memory.gather(1, cells.expand(-1, -1, 3))
+    seen: Tensor = colours.transpose(1, 2).unflatten(2, size)
+    return seen
+
+
+def imagine(pixels: Tensor, pitch: Tensor, fov_y: float) -> Tensor:
+    """A memory (B,CELLS,3) for who has seen one picture (B,3,H,W), facing yaw 0: mirror images of
+    it all round, ground below, and above it more of its upper border."""
+    height, width = pixels.shape[-2:]
+    focal, p = focal_length(height, fov_y), pitch.float()[:, None] * (math.pi / 180)
+    yaw, down = _directions().to(pixels.device)
+    x, y, z = _from_camera(yaw, down, p)
+    column, row = x / z * focal, y / z * focal
+    seen = (z > 0) & (column.abs() < width / 2 - 0.5) & (row.abs() < height / 2 - 0.5)
+    top, bottom = p - math.radians(fov_y) / 2, p + math.radians(fov_y) / 2
+    down = torch.where(down < top, top + (top - down) / SKY, down)
+    down = torch.minimum(torch.where(down > bottom, 2 * bottom - down, down).maximum(top), bottom)
+    x, y, z = _from_camera(_folded(yaw, math.atan(width / 2 / focal)), down, p)
+    depth = z.clamp_min(0.2)
+    column = torch.where(seen, column, _folded(x / depth * focal, width / 2 - 0.5)) + width / 2
+    row = torch.where(seen, row, _folded(y / depth * focal, height / 2 - 0.5)) + height / 2
+    handy = hand(height, width).to(pixels.device)[row.long(), column.long()]
+    column = torch.where(handy, width - column, column)
+    place = row.long() * width + column.long()
+    return pixels.flatten(2).transpose(1, 2).gather(1, place[..., None].expand(-1, -1, 3))
+
+
+def forgotten(lanes: int, device: torch.device) -> Tensor:
+    """The memory of who never looks round."""
+    return torch.zeros(lanes, 0, 3, dtype=torch.uint8, device=device)
+
+
+def _cells(
+    yaw: Tensor, pitch: Tensor, height: int, width: int, fov_y: float, off: float = 0.0
+) -> Tensor:
+    """The cell that each pixel of a view looks at, (B,H,W); `off` pixels right and below it."""
+    focal = focal_length(height, fov_y)
+    device = pitch.device
+    x = (torch.arange(width, device=device) + (0.5 + off - width / 2)) / focal
+    y = (torch.arange(height, device=device) + (0.5 + off - height / 2))[:, None] / focal
+    p = pitch[:, None, None] * (math.pi / 180)
+    down, ahead = p.cos() * y + p.sin(), p.cos() - p.sin() * y  # (B,H,1)
+    level = x.square() + ahead.square()
+    turned = torch.atan2(x.expand_as(level), ahead.expand_as(level)) / (2 * math.pi)
+    turned = turned + yaw[:, None, None] / 360
+    tilt = torch.atan(down * level.rsqrt()) / math.pi + 0.5
+    wide, first = (part.to(device) for part in _rings())
+    row = (tilt * ROWS).long().clamp(0, ROWS - 1)
+    across = ((turned - turned.floor()) * wide[row]).long()
+    return first[row] + torch.minimum(across, wide[row] - 1)
+
+
+@functools.cache
+def _rings() -> tuple[Tensor, Tensor]:
+    """Cells in each ring, and the number of its first one."""
+    tilt = (torch.arange(ROWS, dtype=torch.float64) + 0.5) / ROWS * math.pi
+    wide = (2 * ROWS * tilt.sin()).round().clamp_min(1).long()
+    return wide, wide.cumsum(0) - wide
+
+
+@functools.cache
+def _directions() -> Tensor:
+    """Yaw (-pi..pi) and pitch of every cell's middle, radians (2,CELLS)."""
+    wide, first = _rings()
+    row = torch.arange(ROWS).repeat_interleave(wide)
+    across = (torch.arange(len(row)) - first[row] + 0.5) / wide[row]  # from ahead to the right
+    across = across - (across > 0.5).float()
+    return torch.stack([2 * math.pi * across, math.pi * ((row + 0.5) / ROWS - 0.5)])
+
+
+def _from_camera(yaw: Tensor, down: Tensor, pitch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How far right, down and ahead each direction goes for a camera that looks at `pitch`."""
+    x, y, z = down.cos() * yaw.sin(), down.sin(), down.cos() * yaw.cos()
+    return x, y * pitch.cos() - z * pitch.sin(), y * pitch.sin() + z * pitch.cos()
+
+
+def _folded(value: Tensor, limit: float) -> Tensor:
+    """Mirrored at -limit and limit until it lies between them."""
+    return ((value + limit).remainder(4 * limit) - 2 * limit).abs() * -1 + limit
