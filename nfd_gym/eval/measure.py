@@ -17,6 +17,7 @@ from nfd_gym.eval.fidelity import against_horizon, dream_all, one_step, rivals, 
 from nfd_gym.eval.following import following
 from nfd_gym.eval.frechet import frechet, i3d_features, latent_features
 from nfd_gym.eval.idm import InverseDynamics
+from nfd_gym.eval.returning import returning
 from nfd_gym.eval.rollout import Excerpt, Frames, cut, stack
 from nfd_gym.eval.shuffle import shuffled_ratio
 from nfd_gym.eval.subject import open_dream
@@ -114,6 +115,12 @@ def measure(
         long.real[:, every],
     ) | {"every": 4}  # fmt: skip
     figures["drift"] = drift(world, long_dream, long.real)
+
+    if isinstance(world.codec, KeysAndMouse) and world.codec.camera:
+        say("looking away and back")
+        figures["returning"] = returning(
+            open_dream(world, amount.lanes, steps), short, world.codec, amount.lanes
+        )
 
     say("Frechet distance")
     figures["frechet"] = distances(world, data, short, short_dream, i3d)

@@ -90,6 +90,7 @@ HEADLINES = (
     "one step ahead, standing: PSNR",
     "free rollout, frame 10: PSNR",
     "free rollout, frame 64: PSNR",
+    "looked 90 degrees away and back",
     "edge energy over real, frames 17-64",
     "edge energy over real, frames 129-256",
     "Frechet distance, own encoder, frames 17-64",

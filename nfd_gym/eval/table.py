@@ -25,6 +25,7 @@ def table(figures: dict[str, Any]) -> dict[str, Any]:
                 )
     rows += horizon_rows(figures)
     rows += drift_rows(figures["drift"], figures["long_rollout"]["rollouts"])
+    rows += returning_rows(figures.get("returning", {}))
     for part, row in figures["frechet"].items():
         if isinstance(row, dict):
             what = "FVD (I3D)" if part == "fvd" else f"Frechet distance, own encoder, frames {part}"
@@ -72,6 +73,19 @@ def drift_rows(drift: dict[str, Any], rollouts: int) -> list[list[Any]]:
             ours, theirs = drift["world"][key][part], drift["real"][key][part]
             name = f"{what} over real, frames {part}"
             rows.append([name, ours, None, None, None, theirs, f"{rollouts} rollouts"])
+    return rows
+
+
+def returning_rows(returning: dict[str, Any]) -> list[list[Any]]:
+    """What was left behind, after coming back to it."""
+    rows: list[list[Any]] = []
+    for degrees, found in returning.items():
+        if degrees != "stretches":
+            size = f"{returning['stretches']} stretches"
+            name = f"looked {degrees} degrees away and back: PSNR, dB"
+            rows.append([name, found["back"], None, None, None, None, size])
+            name = f"the same, while {degrees} degrees away"
+            rows.append([name, found["away"], None, None, None, None, size])
     return rows
 
 

@@ -63,7 +63,7 @@ def remember(
 def note(memory: Tensor, pixels: Tensor, yaw: Tensor, pitch: Tensor, fov_y: float) -> Tensor:
     """The memory (B,CELLS,3) with the picture (B,3,H,W) in it, but for where games show a hand."""
     height, width = pixels.shape[-2:]
-    world = (~hand(height, width)).flatten().nonzero()[:, 0].to(pixels.device)
+    world = (~hand(height, width, pixels.device)).flatten().nonzero()[:, 0]
     colours, noted = pixels.flatten(2)[..., world].transpose(1, 2), memory
     # Corners first, for the cells that no middle of a pixel falls into. Of many pixels in a cell
     # scatter keeps the last one on a CPU, whatever the number of threads; index_put any.
@@ -99,7 +99,7 @@ def imagine(pixels: Tensor, pitch: Tensor, fov_y: float) -> Tensor:
     depth = z.clamp_min(0.2)
     column = torch.where(seen, column, _folded(x / depth * focal, width / 2 - 0.5)) + width / 2
     row = torch.where(seen, row, _folded(y / depth * focal, height / 2 - 0.5)) + height / 2
-    handy = hand(height, width).to(pixels.device)[row.long(), column.long()]
+    handy = hand(height, width, pixels.device)[row.long(), column.long()]
     column = torch.where(handy, width - column, column)
     place = row.long() * width + column.long()
     return pixels.flatten(2).transpose(1, 2).gather(1, place[..., None].expand(-1, -1, 3))

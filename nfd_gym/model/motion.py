@@ -95,7 +95,7 @@ class Motion(nn.Module):
             shift = shift + parallax(*walk, said[:, 3], self.focal)
         still = said[:, 2:3]
         if self.walks:  # through somebody's eyes nothing stands but their hand
-            still = still * hand(h * p, w * p).to(still)
+            still = still * hand(h * p, w * p, still.device)
         return torch.cat([shift, still], dim=1)
 
     def _change(self, turned: Tensor, still: Tensor, field: Tensor) -> Tensor:

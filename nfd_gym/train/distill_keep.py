@@ -93,8 +93,9 @@ def misplaced(share: Tensor, window: Window, camera: Camera) -> Tensor:
     should stand, and what turned beside it should not. Where nobody can tell it is free."""
     still, told = evidence(window, camera)
     stands = (still > 0.3 * (told + 1.0)).expand_as(share)
-    shown = (told > 1.0) & hand(*share.shape[-2:]).to(told.device)
+    zone = hand(share.shape[-2], share.shape[-1], told.device)
+    shown = (told > 1.0) & zone
     turns = shown.expand_as(share) & (still < 0.1 * told).expand_as(share)
     wrong = torch.where(stands, SURE - share, share - (1 - SURE)).clamp_min(0).square()
-    either = stands & hand(*share.shape[-2:]).to(told.device) | turns
+    either = stands & zone | turns
     return wrong[either].sum() / either.sum().clamp_min(1)

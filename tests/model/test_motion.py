@@ -8,6 +8,7 @@ import torch
 from nfd_gym.keyboard import KEY_INDEX
 from nfd_gym.model.attention import eager
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
+from nfd_gym.model.hand import hand
 from nfd_gym.model.motion import REACH, Motion, parallax, slide, to_camera
 from nfd_gym.model.recycle import PACE, view
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
@@ -133,6 +134,9 @@ def test_a_model_that_turns_starts_one_that_walks_unchanged_where_it_stands() ->
         torch.nn.init.normal_(part, std=0.1)
     assert made[0].motion is not None
     made[0].motion.learn_code(make_tokenizer())
+    stands = slice(1 + 2 * 16, 1 + 3 * 16)  # who walks has a hand in one corner and nowhere else
+    for part in (made[0].motion.out.weight, made[0].motion.out.bias):
+        torch.nn.init.zeros_(part.data[stands])
     begin_with(made[1], made[0].state_dict())
     random = torch.Generator().manual_seed(2)
     noisy, turned, plain = (torch.randn(1, 3, 6, 24, generator=random) for _ in range(3))
@@ -144,6 +148,17 @@ def test_a_model_that_turns_starts_one_that_walks_unchanged_where_it_stands() ->
     walking = standing.clone()
     walking[..., -2] = PACE
     assert not torch.allclose(before, made[1](*given, walking), atol=1e-2)
+
+
+def test_through_somebodys_eyes_only_their_hand_stands() -> None:
+    random = torch.Generator().manual_seed(0)
+    layer = Motion((2, 3), 32, 24, 16, 4, walks=True)
+    torch.nn.init.normal_(layer.out.weight, std=1.0, generator=random)
+    recycled = torch.randn(1, 2, 6, 2 * 24 + 3, generator=random)
+    hidden, paint = torch.randn(1, 2, 6, 32, generator=random), torch.zeros(1, 2, 6, 24)
+    _, _, field = layer(hidden, recycled, paint)
+    assert not field[:, 2, ~hand(32, 48)].any()
+    assert field[:, 2, hand(32, 48)].abs().min() > 0
 
 
 def test_a_model_without_motion_starts_one_with_it_unchanged() -> None:
