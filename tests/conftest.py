@@ -1,6 +1,7 @@
 """Fixtures that several packages' tests share."""
 
 import ipaddress
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.presets import PRESETS
 from nfd_gym.world import WorldModel
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: their threads would fight
+    os.environ["OMP_NUM_THREADS"] = "1"  # for what tests start
+    torch.set_num_threads(1)
 
 # pytest.importorskip("openvino") would import its telemetry, which forks processes that call home.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

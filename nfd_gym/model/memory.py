@@ -67,8 +67,7 @@ def note(memory: Tensor, pixels: Tensor, yaw: Tensor, pitch: Tensor, fov_y: floa
     colours, noted = pixels.flatten(2)[..., world].transpose(1, 2), memory
     # Corners first, for the cells that no middle of a pixel falls into. Of many pixels in a cell
     # scatter keeps the last one on a CPU, whatever the number of threads; index_put any.
-    for corner in (0.5, 0.0):
-        cells = _cells(yaw, pitch, height, width, fov_y, corner).flatten(1)[:, world, None]
+    for cells in _cells(yaw, pitch, (height, width), fov_y, off=(0.5, 0.0))[..., world, None]:
         noted = noted.scatter(1, cells.expand(-1, -1, 3), colours)
     return noted
 
@@ -77,8 +76,8 @@ def recall(
     memory: Tensor, yaw: Tensor, pitch: Tensor, size: tuple[int, int], fov_y: float
 ) -> Tensor:
     """What the memory (B,CELLS,3) has of a view, (B,3,H,W); `size` is its height and width."""
-    cells = _cells(yaw, pitch, *size, fov_y).flatten(1)[..., None]
-    colours = memory.gather(1, cells.expand(-1, -1, 3))
+    (cells,) = _cells(yaw, pitch, size, fov_y)
+    colours = memory.gather(1, cells[..., None].expand(-1, -1, 3))
     seen: Tensor = colours.transpose(1, 2).unflatten(2, size)
     return seen
 
@@ -111,23 +110,27 @@ def forgotten(lanes: int, device: torch.device) -> Tensor:
 
 
 def _cells(
-    yaw: Tensor, pitch: Tensor, height: int, width: int, fov_y: float, off: float = 0.0
+    yaw: Tensor, pitch: Tensor, size: tuple[int, int], fov_y: float, off: tuple[float, ...] = (0.0,)
 ) -> Tensor:
-    """The cell that each pixel of a view looks at, (B,H,W); `off` pixels right and below it."""
-    focal = focal_length(height, fov_y)
-    device = pitch.device
-    x = (torch.arange(width, device=device) + (0.5 + off - width / 2)) / focal
-    y = (torch.arange(height, device=device) + (0.5 + off - height / 2))[:, None] / focal
+    """The cell that each pixel of a view looks at, (len(off),B,H*W); so many pixels right and below
+    it."""
+    (height, width), device = size, pitch.device
+    beside = torch.tensor(off, device=device)[:, None, None, None] + 0.5
+    x = (torch.arange(width, device=device) + (beside - width / 2)) / focal_length(height, fov_y)
+    y = torch.arange(height, device=device)[:, None] + (beside - height / 2)
+    y = y / focal_length(height, fov_y)
     p = pitch[:, None, None] * (math.pi / 180)
-    down, ahead = p.cos() * y + p.sin(), p.cos() - p.sin() * y  # (B,H,1)
+    down, ahead = p.cos() * y + p.sin(), p.cos() - p.sin() * y  # (off,B,H,1)
     level = x.square() + ahead.square()
-    turned = torch.atan2(x.expand_as(level), ahead.expand_as(level)) / (2 * math.pi)
-    turned = turned + yaw[:, None, None] / 360
-    tilt = torch.atan(down * level.rsqrt()) / math.pi + 0.5
+    turned = torch.atan2(*torch.broadcast_tensors(x, ahead)) / (2 * math.pi)
+    turned += (yaw / 360)[:, None, None]
+    turned -= turned.floor()
+    tilt = torch.atan(down * level.rsqrt()) * (ROWS / math.pi) + ROWS / 2
     wide, first = (part.to(device) for part in _rings())
-    row = (tilt * ROWS).long().clamp(0, ROWS - 1)
-    across = ((turned - turned.floor()) * wide[row]).long()
-    return first[row] + torch.minimum(across, wide[row] - 1)
+    row = tilt.clamp_(0, ROWS - 0.01).long()
+    # A hair less than wide: rounding never ends in the next ring.
+    cells: Tensor = first[row] + (turned * (wide * 0.999999)[row]).long()
+    return cells.flatten(2)
 
 
 @functools.cache

@@ -101,7 +101,7 @@ def test_a_canvas_shows_what_warping_would() -> None:
     dpitch, dyaw, _ = turn(pitch, actions)
     expected = warp(last, dpitch, dyaw, pitch, CAMERA.fov_y, round_the_world=True)
     shown = look(moved(canvas_of(last), field(), "warp", pitch, actions))
-    inner = (shown - expected)[..., 4:-4, 6:-6].abs()
+    inner = (shown - expected)[..., 4:20, 6:-6].abs()  # above the hand
     assert inner.mean() < 0.005
 
 
