@@ -282,7 +282,7 @@ class DistillStage:
         moved = heard[MOVED].view_as(said) if heard else None
         stand = said.new_zeros(())
         if FIELD in heard and self.recycling.camera is not None:
-            still = _alone_teaches(heard[FIELD])
+            still = share_alone(heard[FIELD])
             stand = misplaced(
                 still.view(*said.shape[:2], *still.shape[1:]), whole, self.recycling.camera
             )
@@ -338,7 +338,7 @@ class DistillStage:
         return torch.cat([torch.cat(list(row), dim=1) for row in rows])
 
 
-def _alone_teaches(field: Tensor) -> Tensor:
+def share_alone(field: Tensor) -> Tensor:
     """The share of a field (F,3,H,W) that stands still, (F,H,W), for a loss of its own. It is all
     or nothing in a run, so what became of the pictures says nothing about it: that gradient ends
     here."""

@@ -15,7 +15,7 @@ from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.train.denoiser_step import Recycling
 from nfd_gym.train.distill_rollout import cut, free_run, repeat_last, tail
 from nfd_gym.train.distill_settings import LEVELS, DistillLoss
-from nfd_gym.train.distill_step import DistillStage
+from nfd_gym.train.distill_step import DistillStage, share_alone
 from nfd_gym.train.distill_watch import tangent_error
 from nfd_gym.train.loop import Moment
 from nfd_gym.world import WorldModel
@@ -257,3 +257,18 @@ def test_critics_learn_before_they_pull(tiny_world: WorldModel) -> None:
 def test_the_picture_has_a_row_per_sampler(tiny_world: WorldModel) -> None:
     stage = make_stage(tiny_world, steps=(1, 2, 4))
     assert stage.picture(make_batch()).shape == (4 * 32, 5 * 48, 3)
+
+
+def test_only_its_own_loss_teaches_the_share_that_stands() -> None:
+    field = torch.rand(2, 3, 4, 5, requires_grad=True)
+    inner = field * 1.0
+    share = share_alone(inner)
+    (3 * inner.sum() + (share**2).sum()).backward()
+    assert field.grad is not None
+    torch.testing.assert_close(field.grad[:, :2], torch.full((2, 2, 4, 5), 3.0))
+    torch.testing.assert_close(field.grad[:, 2], 2 * field[:, 2].detach())
+    unasked = torch.rand(1, 3, 4, 5, requires_grad=True)
+    inner = unasked * 1.0
+    share_alone(inner)
+    inner.sum().backward()
+    assert unasked.grad is not None and not unasked.grad[:, 2].any()
