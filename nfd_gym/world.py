@@ -28,7 +28,7 @@ from nfd_gym.model.carry import Heard, canvas_of, carry, colours_of, from_bytes,
 from nfd_gym.model.crosshair import with_cross, without_cross
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.heads import HeadsConfig, RewardHeads
-from nfd_gym.model.memory import forgotten, look_round, remember
+from nfd_gym.model.memory import forgotten, look_round, note, panorama, remember
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.recycle import TURNING, recycle
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
@@ -142,6 +142,17 @@ class WorldModel:
         if not self.remembers or camera is None:
             return memory, yaw, pixels
         return look_round(memory, pixels, yaw, pitch, actions, camera)
+
+    def panorama(self, memory: Tensor, frame: Tensor, yaw: Tensor, pitch: Tensor) -> Tensor:
+        """All round as a picture uint8 (B,H,2H,3): see `memory.panorama`; `frame` is on show."""
+        camera = self.codec.camera
+        if not self.remembers or camera is None:
+            raise WorldError(
+                f"world {self.name!r} remembers nothing of what leaves the view; "
+                "train one with --set model.carry=true and a camera"
+            )
+        noted = note(memory, self.canvas(frame)[:, :3], yaw, pitch, camera.fov_y)
+        return panorama(noted).permute(0, 2, 3, 1)
 
     def show(
         self, canvas: Tensor, around: Tensor, pitch: Tensor, actions: Tensor, latents: Tensor,

@@ -140,6 +140,12 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
 
     # -- a world is a value
 
+    def panorama(self) -> Frame:
+        """What the world remembers all round, uint8 (H, 2H, 3)."""
+        self._check_begun("panorama")
+        shown: Frame = self.dream.session.panorama()[0]
+        return shown
+
     def save_state(self) -> bytes:
         """The episode as it stands: frames, caches, task counters, random numbers. No pickle."""
         self._check_begun("save_state")

@@ -104,6 +104,15 @@ def imagine(pixels: Tensor, pitch: Tensor, fov_y: float) -> Tensor:
     return pixels.flatten(2).transpose(1, 2).gather(1, place[..., None].expand(-1, -1, 3))
 
 
+def panorama(memory: Tensor) -> Tensor:
+    """The whole memory (B,CELLS,3) as a picture (B,3,ROWS,2 ROWS): straight up in the first row,
+    yaw 0 in the middle, right of it to the right."""
+    turned = (torch.arange(2 * ROWS, device=memory.device) + 0.5) / (2 * ROWS) + 0.5
+    ring = torch.arange(ROWS, device=memory.device)[:, None] + 0.5
+    cells = _cell(*torch.broadcast_tensors(turned.remainder(1.0), ring))
+    return memory[:, cells].permute(0, 3, 1, 2)
+
+
 def forgotten(lanes: int, device: torch.device) -> Tensor:
     """The memory of who never looks round."""
     return torch.zeros(lanes, 0, 3, dtype=torch.uint8, device=device)
@@ -126,11 +135,16 @@ def _cells(
     turned += (yaw / 360)[:, None, None]
     turned -= turned.floor()
     tilt = torch.atan(down * level.rsqrt()) * (ROWS / math.pi) + ROWS / 2
-    wide, first = (part.to(device) for part in _rings())
-    row = tilt.clamp_(0, ROWS - 0.01).long()
+    return _cell(turned, tilt.clamp_(0, ROWS - 0.01)).flatten(2)
+
+
+def _cell(turned: Tensor, ring: Tensor) -> Tensor:
+    """The cell at that share of a whole turn, 0..1, of that ring, 0..ROWS."""
+    wide, first = (part.to(turned.device) for part in _rings())
+    row = ring.long()
     # A hair less than wide: rounding never ends in the next ring.
     cells: Tensor = first[row] + (turned * (wide * 0.999999)[row]).long()
-    return cells.flatten(2)
+    return cells
 
 
 @functools.cache

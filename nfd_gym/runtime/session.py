@@ -130,6 +130,14 @@ class Session:
         """The frames on show, uint8 (B,H,W,3), the caller's to keep."""
         return np.array(self._now.frame.cpu().numpy())
 
+    def panorama(self) -> Frames:
+        """What each lane remembers all round, uint8 (B,H,2H,3); its start clip began looking at
+        the middle."""
+        with self._alone():
+            now = self.now
+            shown = self.world.panorama(now.memory, now.frame, now.yaw, now.pitch)
+            return np.asarray(shown.cpu().numpy())
+
     @property
     def speculation_mode(self) -> str:
         return self.speculator.mode

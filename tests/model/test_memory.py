@@ -9,7 +9,7 @@ from torch import Tensor
 from nfd_gym.actions import Camera
 from nfd_gym.keyboard import LOG_SCALE
 from nfd_gym.model.hand import BELOW, hand
-from nfd_gym.model.memory import imagine, look_round, note, recall, remember
+from nfd_gym.model.memory import imagine, look_round, note, panorama, recall, remember
 from tests.model.test_warp import FOV, HEIGHT, WIDTH, render
 
 CAMERA, SIZE = Camera(FOV), (HEIGHT, WIDTH)
@@ -129,3 +129,14 @@ def test_a_clip_is_remembered_to_its_end() -> None:
     torch.testing.assert_close(yaw, angles(96.0), atol=1e-3, rtol=0)
     back = recall(memory, angles(0.0), torch.zeros(1), SIZE, FOV)
     assert (back.float() - seen(0.0, 0.0)).abs()[:, :, HANDLESS].mean() < 4
+
+
+def test_a_panorama_shows_each_direction_at_its_place() -> None:
+    memory = imagine(torch.zeros(1, 3, *SIZE, dtype=torch.uint8), torch.zeros(1), FOV)
+    for yaw in (0.0, 90.0, 180.0, 270.0):
+        memory = note(memory, seen(yaw, 0.0), angles(yaw), torch.zeros(1), FOV)
+    whole = panorama(memory)
+    assert whole.shape == (1, 3, 240, 480)
+    for column, yaw in ((240, 0.0), (360, 90.0), (0, 180.0), (120, 270.0)):
+        there = seen(yaw, 0.0)[0, :, 56, 96].float()
+        assert (whole[0, :, 120, column] - there).abs().max() < 8

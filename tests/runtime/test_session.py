@@ -9,13 +9,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from nfd_gym.actions import KeysAndMouse
 from nfd_gym.noise import noise
 from nfd_gym.runtime.engine import prime
 from nfd_gym.runtime.session import Session, levels
 from nfd_gym.runtime.starts import Start, Starts
 from nfd_gym.runtime.state import FORMAT, StateError
-from nfd_gym.world import WorldModel
-from tests.conftest import alike
+from nfd_gym.world import WorldError, WorldModel
+from tests.conftest import alike, make_tiny_world
 
 Vectors = NDArray[np.float32]
 
@@ -276,3 +277,30 @@ def test_levels_fall_evenly_unless_they_are_the_worlds_own() -> None:
     assert levels((1.0,), 4) == (1.0, 0.75, 0.5, 0.25)
     with pytest.raises(ValueError, match="at least 1"):
         levels((1.0,), 0)
+
+
+def test_a_panorama_is_what_a_lane_remembers(tiny_world: WorldModel, start: Start) -> None:
+    """Turning adds to it; standing changes what is in view alone; a state brings it along."""
+    session = Session(tiny_world, lanes=2, engine="eager")
+    begin(session, start)
+    before = session.panorama()
+    assert before.shape == (2, 240, 480, 3) and (before[0] == before[1]).all()
+    codec = tiny_world.codec
+    assert isinstance(codec, KeysAndMouse)
+    for _ in range(6):
+        session.step(np.stack([codec.vector(yaw=10.0), codec.vector()]))
+    after, behind = session.panorama(), np.r_[0:60, 420:480]
+    assert (after[0] != before[0]).mean() > (after[1] != before[1]).mean() > 0
+    assert (after[1][:, behind] == before[1][:, behind]).all()
+    other = Session(tiny_world, lanes=2, engine="eager")
+    other.load(session.save())
+    assert (other.panorama() == after).all()
+
+
+def test_a_world_without_a_memory_says_so() -> None:
+    world = make_tiny_world(recycle="plain")
+    session = Session(world, engine="eager")
+    shape = (1, 1, world.size[1], world.size[0], 3)
+    session.reset(np.zeros(shape, np.uint8), np.zeros((1, 1, world.codec.width)))
+    with pytest.raises(WorldError, match=r"model\.carry"):
+        session.panorama()
