@@ -19,6 +19,7 @@ from nfd_gym.model.warp import focal_length
 
 ROWS = 240
 SKY = 8.0  # above what was seen, this many degrees look like one
+GROUND = 0.12  # below it, twice this much of the way up to the horizon is seen again and again
 
 
 def look_round(
@@ -84,17 +85,20 @@ def recall(
 
 def imagine(pixels: Tensor, pitch: Tensor, fov_y: float) -> Tensor:
     """A memory (B,CELLS,3) for who has seen one picture (B,3,H,W), facing yaw 0: mirror images of
-    it all round, ground below, and above it more of its upper border."""
+    it all round, ground below and above it more of its upper border."""
     height, width = pixels.shape[-2:]
     focal, p = focal_length(height, fov_y), pitch.float()[:, None] * (math.pi / 180)
     yaw, down = _directions().to(pixels.device)
     x, y, z = _from_camera(yaw, down, p)
     column, row = x / z * focal, y / z * focal
     seen = (z > 0) & (column.abs() < width / 2 - 0.5) & (row.abs() < height / 2 - 0.5)
-    top, bottom = p - math.radians(fov_y) / 2, p + math.radians(fov_y) / 2
+    yaw, low = _folded(yaw, math.atan(width / 2 / focal)), height / 2 / focal
+    top, bottom = (_tilt(yaw.tan(), side * low, p) for side in (-1, 1))
+    deep = (GROUND * bottom).clamp_min(0.02)
+    ground = bottom - deep + _folded(down - bottom + deep, deep)
+    down = torch.where(down > bottom, ground, down)
     down = torch.where(down < top, top + (top - down) / SKY, down)
-    down = torch.minimum(torch.where(down > bottom, 2 * bottom - down, down).maximum(top), bottom)
-    x, y, z = _from_camera(_folded(yaw, math.atan(width / 2 / focal)), down, p)
+    x, y, z = _from_camera(yaw, down, p)
     depth = z.clamp_min(0.2)
     column = torch.where(seen, column, _folded(x / depth * focal, width / 2 - 0.5)) + width / 2
     row = torch.where(seen, row, _folded(y / depth * focal, height / 2 - 0.5)) + height / 2
@@ -171,6 +175,12 @@ def _from_camera(yaw: Tensor, down: Tensor, pitch: Tensor) -> tuple[Tensor, Tens
     return x, y * pitch.cos() - z * pitch.sin(), y * pitch.sin() + z * pitch.cos()
 
 
-def _folded(value: Tensor, limit: float) -> Tensor:
+def _tilt(right: Tensor, down: float, pitch: Tensor) -> Tensor:
+    """The pitch of what a camera at `pitch` sees so far right and down in its picture."""
+    level = torch.sqrt(right.square() + (pitch.cos() - pitch.sin() * down).square())
+    return torch.atan2(pitch.cos() * down + pitch.sin(), level)
+
+
+def _folded(value: Tensor, limit: float | Tensor) -> Tensor:
     """Mirrored at -limit and limit until it lies between them."""
     return ((value + limit).remainder(4 * limit) - 2 * limit).abs() * -1 + limit
