@@ -65,20 +65,19 @@ def note(memory: Tensor, pixels: Tensor, yaw: Tensor, pitch: Tensor, fov_y: floa
     """The memory (B,CELLS,3) with the picture (B,3,H,W) in it, but for where games show a hand."""
     height, width = pixels.shape[-2:]
     world = (~hand(height, width, pixels.device)).flatten().nonzero()[:, 0]
-    colours, noted = pixels.flatten(2)[..., world].transpose(1, 2), memory
-    # Corners first, for the cells that no middle of a pixel falls into. Of many pixels in a cell
-    # scatter keeps the last one on a CPU, whatever the number of threads; index_put any.
-    for cells in _cells(yaw, pitch, (height, width), fov_y, off=(0.5, 0.0))[..., world, None]:
-        noted = noted.scatter(1, cells.expand(-1, -1, 3), colours)
-    return noted
+    colours = pixels.flatten(2)[..., world].transpose(1, 2)
+    # Near the borders, where things leave a view, pixels are finer than cells: there are no holes.
+    # Of many in a cell scatter keeps the last one on a CPU, whatever the number of threads.
+    cells = _cells(yaw, pitch, (height, width), fov_y)[:, world, None]
+    return memory.scatter(1, cells.expand(-1, -1, 3), colours)
 
 
 def recall(
     memory: Tensor, yaw: Tensor, pitch: Tensor, size: tuple[int, int], fov_y: float
 ) -> Tensor:
     """What the memory (B,CELLS,3) has of a view, (B,3,H,W); `size` is its height and width."""
-    (cells,) = _cells(yaw, pitch, size, fov_y)
-    colours = memory.gather(1, cells[..., None].expand(-1, -1, 3))
+    cells = _cells(yaw, pitch, size, fov_y)[..., None]
+    colours = memory.gather(1, cells.expand(-1, -1, 3))
     seen: Tensor = colours.transpose(1, 2).unflatten(2, size)
     return seen
 
@@ -122,24 +121,20 @@ def forgotten(lanes: int, device: torch.device) -> Tensor:
     return torch.zeros(lanes, 0, 3, dtype=torch.uint8, device=device)
 
 
-def _cells(
-    yaw: Tensor, pitch: Tensor, size: tuple[int, int], fov_y: float, off: tuple[float, ...] = (0.0,)
-) -> Tensor:
-    """The cell that each pixel of a view looks at, (len(off),B,H*W); so many pixels right and below
-    it."""
+def _cells(yaw: Tensor, pitch: Tensor, size: tuple[int, int], fov_y: float) -> Tensor:
+    """The cell that each pixel of a view looks at, (B,H*W)."""
     (height, width), device = size, pitch.device
-    beside = torch.tensor(off, device=device)[:, None, None, None] + 0.5
-    x = (torch.arange(width, device=device) + (beside - width / 2)) / focal_length(height, fov_y)
-    y = torch.arange(height, device=device)[:, None] + (beside - height / 2)
-    y = y / focal_length(height, fov_y)
+    focal = focal_length(height, fov_y)
+    x = (torch.arange(width, device=device) + (0.5 - width / 2)) / focal
+    y = (torch.arange(height, device=device)[:, None] + (0.5 - height / 2)) / focal
     p = pitch[:, None, None] * (math.pi / 180)
-    down, ahead = p.cos() * y + p.sin(), p.cos() - p.sin() * y  # (off,B,H,1)
+    down, ahead = p.cos() * y + p.sin(), p.cos() - p.sin() * y  # (B,H,1)
     level = x.square() + ahead.square()
     turned = torch.atan2(*torch.broadcast_tensors(x, ahead)) / (2 * math.pi)
     turned += (yaw / 360)[:, None, None]
     turned -= turned.floor()
     tilt = torch.atan(down * level.rsqrt()) * (ROWS / math.pi) + ROWS / 2
-    return _cell(turned, tilt.clamp_(0, ROWS - 0.01)).flatten(2)
+    return _cell(turned, tilt.clamp_(0, ROWS - 0.01)).flatten(1)
 
 
 def _cell(turned: Tensor, ring: Tensor) -> Tensor:
