@@ -23,6 +23,7 @@ from nfd_gym.model.warp import sampled_at, turned_grid
 
 PAINTED = 0.05  # a change of this size, of a range of 2, halves what stays of detail
 AROUND = 5  # pixels that are one place
+ALIKE = 0.15  # colours of one stuff, of a range of 2
 CHANNELS = 5
 FINE = 254.0  # steps of an offset within a pixel, kept in a byte
 
@@ -92,12 +93,29 @@ def move(canvas: Tensor, around: Tensor, shift: Tensor, turned: Tensor) -> Tenso
     origin = there + sampled_at(turned, there, "bilinear")
     exact = origin + sampled_at(canvas[:, 3:], origin.round(), "nearest")
     place = exact.round()
-    colours = sampled_at(canvas[:, :3], place, "nearest")
+    colours = grained(canvas[:, :3], place)
     column, row = place[:, :1], place[:, 1:]
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     inside = inside & ~from_behind(column, row)
     colours = torch.where(inside, colours, sampled_at(around, there.round(), "nearest"))
     return torch.cat([colours, (exact - place) * inside], dim=1)
+
+
+def grained(pixels: Tensor, place: Tensor) -> Tensor:
+    """The pixels (B,3,H,W) at whole `place`s (B,2,H,W), and no less grain where they are stretched.
+
+    Who walks on grass sees it grow, and pixels that only doubled would be blots. So of two that
+    come from one place, one is taken some pixels aside instead, from the same row and thus from as
+    far away, if that is of like colour: it has the grain that belongs there.
+    """
+    first = sampled_at(pixels, place, "nearest")
+    doubled = (place == place.roll(1, -1)).all(1) | (place == place.roll(1, -2)).all(1)
+    x, y = _places(place)
+    drawn = (31 * x * x + 57 * y * y + 97 * x * y + 13 * x + 7 * y).remainder(251).remainder(16)
+    aside = torch.where(drawn < 8, drawn - 10, drawn - 5)  # -10..-3 and 3..10
+    other = sampled_at(pixels, torch.stack([place[:, 0] + aside, place[:, 1]], dim=1), "nearest")
+    alike = (other - first).abs().mean(1) < ALIKE
+    return torch.where((doubled & alike)[:, None], other, first)
 
 
 def look(canvas: Tensor) -> Tensor:

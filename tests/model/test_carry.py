@@ -94,6 +94,27 @@ def test_no_pixel_is_ever_mixed() -> None:
     assert len(colours(canvas)) > 100
 
 
+def test_what_is_walked_towards_keeps_its_grain() -> None:
+    """Stretched by 3 % a step for forty steps, which makes each pixel three wide; by doubling alone
+    the grain would be blots. What has two colours keeps their border."""
+    random = torch.Generator().manual_seed(0)
+    grain = torch.rand((2, 3, 32, 48), generator=random) * 0.1
+    grain[..., 24:] += 0.8
+    canvas, before = canvas_of(grain), colours(canvas_of(grain))
+    away = torch.stack(torch.meshgrid(torch.arange(32.0), torch.arange(48.0), indexing="ij")[::-1])
+    centre = torch.tensor([23.5, 15.5])[:, None, None]
+    for _ in range(40):
+        canvas = moved(canvas, ((centre - away) * 0.03).expand(2, -1, -1, -1))
+    assert colours(canvas) <= before | {(-1.0, -1.0, -1.0)}
+
+    def roughness(part: Tensor) -> float:
+        return float(part.diff(dim=-1).abs().mean())
+
+    for side in (slice(2, 22), slice(26, 46)):
+        assert roughness(canvas[:, :3, :, side]) > 0.8 * roughness(grain[..., side])
+    assert canvas[:, :3, :, 2:20].max() < 0.2 and canvas[:, :3, :, 28:46].min() > 0.7
+
+
 def test_a_canvas_shows_what_warping_would() -> None:
     last, pitch = smooth(), torch.full((2,), 10.0)
     torch.testing.assert_close(look(canvas_of(last)), last, atol=1e-5, rtol=0)
