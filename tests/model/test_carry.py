@@ -111,8 +111,8 @@ def test_what_is_walked_towards_keeps_its_grain() -> None:
         return float(part.diff(dim=-1).abs().mean())
 
     for side in (slice(2, 22), slice(26, 46)):
-        assert roughness(canvas[:, :3, :, side]) > 0.5 * roughness(grain[..., side])
-    assert canvas[:, :3, :, 2:20].max() < 0.2 and canvas[:, :3, :, 28:46].min() > 0.7
+        assert roughness(canvas[:, :3, :20, side]) > 0.5 * roughness(grain[..., side])
+    assert canvas[:, :3, :20, 2:20].max() < 0.2 and canvas[:, :3, :20, 28:46].min() > 0.7
 
 
 def test_a_canvas_shows_what_warping_would() -> None:
