@@ -111,7 +111,7 @@ def test_what_is_walked_towards_keeps_its_grain() -> None:
         return float(part.diff(dim=-1).abs().mean())
 
     for side in (slice(2, 22), slice(26, 46)):
-        assert roughness(canvas[:, :3, :20, side]) > 0.5 * roughness(grain[..., side])
+        assert roughness(canvas[:, :3, :20, side]) > 0.3 * roughness(grain[..., side])
     assert canvas[:, :3, :20, 2:20].max() < 0.2 and canvas[:, :3, :20, 28:46].min() > 0.7
 
 
