@@ -178,4 +178,4 @@ def _tilt(right: Tensor, down: float, pitch: Tensor) -> Tensor:
 
 def _folded(value: Tensor, limit: float | Tensor) -> Tensor:
     """Mirrored at -limit and limit until it lies between them."""
-    return ((value + limit).remainder(4 * limit) - 2 * limit).abs() * -1 + limit
+    return limit - ((value + limit).remainder(4 * limit) - 2 * limit).abs()
