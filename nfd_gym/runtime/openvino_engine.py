@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 class OpenVINOEngine:
-    """Differs from the eager engine by rounding: per step in two of 100,000 values by more than a
+    """Differs from the eager engine by rounding: per step in one of 100,000 values by more than a
     grey level (shipped world, float32), where a pixel went to the other neighbour."""
 
     name = "openvino"
