@@ -19,7 +19,7 @@ from nfd_gym.model.denoiser import FIELD, MOVED, Denoiser
 from nfd_gym.model.hand import from_behind
 from nfd_gym.model.recycle import TURNING, turn
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.model.warp import sampled_at, turned_grid
+from nfd_gym.model.warp import in_pixels, sampled_at, turned_grid
 
 PAINTED = 0.05  # a change of this size, of a range of 2, halves what stays of detail
 AROUND = 5  # pixels that are one place
@@ -80,8 +80,7 @@ def way(kind: str, camera: Camera | None, pitch: Tensor, actions: Tensor, like: 
     assert camera is not None
     dpitch, dyaw, _ = turn(pitch, actions)
     grid = turned_grid(height, width, dpitch, dyaw, pitch, camera.fov_y)
-    columns, rows = (grid[:, 0] + 1) * (width / 2) - 0.5, (grid[:, 1] + 1) * (height / 2) - 0.5
-    return torch.stack([columns, rows], dim=1) - _places(like)
+    return in_pixels(grid) - _places(like)
 
 
 def move(canvas: Tensor, around: Tensor, shift: Tensor, turned: Tensor) -> Tensor:

@@ -50,8 +50,7 @@ def warp(
     turned = sampled(pixels, grid, mode).clamp(-1.0, 1.0)  # bicubic overshoots at edges
     if around is None:
         return turned
-    columns, rows = (grid[:, :1] + 1) * (width / 2) - 0.5, (grid[:, 1:] + 1) * (height / 2) - 0.5
-    seen = (grid.abs() <= 1).all(1, keepdim=True) & ~from_behind(columns, rows)
+    seen = (grid.abs() <= 1).all(1, keepdim=True) & ~from_behind(*in_pixels(grid).split(1, 1))
     return torch.where(seen, turned, around)
 
 
@@ -68,6 +67,13 @@ def sampled_at(picture: Tensor, places: Tensor, mode: str) -> Tensor:
     columns, rows = places[:, 0], places[:, 1]
     grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=1)
     return sampled(picture, grid, mode)
+
+
+def in_pixels(grid: Tensor) -> Tensor:
+    """Columns and rows that count pixels (B,2,H,W), as `sampled_at` takes them, of a `grid`."""
+    height, width = grid.shape[-2:]
+    columns, rows = (grid[:, 0] + 1) * (width / 2) - 0.5, (grid[:, 1] + 1) * (height / 2) - 0.5
+    return torch.stack([columns, rows], dim=1)
 
 
 def turned_grid(

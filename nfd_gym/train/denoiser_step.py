@@ -108,16 +108,19 @@ class Recycling:
         return Trail(canvas, memory, yaw)
 
     @torch.no_grad()
-    def look_round(
+    def before(
         self, trail: Trail | None, pixels: Tensor, pitch: Tensor, action: Tensor
-    ) -> tuple[Trail | None, Tensor | None]:
-        """The trail, and what memory has of the view (B,3,H,W) that comes after `pixels`."""
-        if trail is None or trail.memory is None or self.camera is None:
-            return trail, None
-        memory, yaw, around = look_round(
-            trail.memory, to_bytes(pixels), trail.yaw, pitch, action, self.camera
-        )
-        return replace(trail, memory=memory, yaw=yaw), colours_of(around)
+    ) -> tuple[Trail | None, Tensor | None, Tensor | None, Tensor]:
+        """The first half of a free run's step from `pixels`, seen at `pitch`: the trail, what
+        memory has of the coming view (B,3,H,W), the recycled input, and the pitch after."""
+        around = None
+        if trail is not None and trail.memory is not None and self.camera is not None:
+            memory, yaw, seen = look_round(
+                trail.memory, to_bytes(pixels), trail.yaw, pitch, action, self.camera
+            )
+            trail, around = replace(trail, memory=memory, yaw=yaw), colours_of(seen)
+        given = recycle(self.tokenizer, self.kind, self.camera, pixels, pitch, action, around)
+        return trail, around, *given
 
     @torch.no_grad()
     def after(
@@ -155,16 +158,12 @@ class Recycling:
         trail = self.begin(model, window)
         frames = []
         for i in range(window.actions.shape[1]):
-            action = window.actions[:, i]
-            before = pitch
-            trail, around = self.look_round(trail, pixels, before, action)
-            recycled, pitch = recycle(
-                self.tokenizer, self.kind, self.camera, pixels, before, action, around
-            )
+            action, last = window.actions[:, i], pitch
+            trail, around, recycled, pitch = self.before(trail, pixels, last, action)
             noise = torch.randn(window.clean[:, i].shape, generator=random, device=self.device)
             denoiser, heard = listen(model)
             clean = sample_frame(denoiser, cache, action, recycled, noise)
-            pixels, trail = self.after(trail, around, before, action, clean, heard)
+            pixels, trail = self.after(trail, around, last, action, clean, heard)
             frames.append(pixels)
         return torch.stack(frames, dim=1)
 

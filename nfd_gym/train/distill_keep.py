@@ -83,9 +83,8 @@ def evidence(window: Window, camera: Camera) -> tuple[Tensor, Tensor]:
     telling = asked & (torch.maximum(as_still, as_turned) > DIFFERS)
     still = telling & (as_still < 0.5 * as_turned)
     frames = window.actions.shape[:2]
-    near = (F.avg_pool2d(p.float().unflatten(0, frames).sum(1), 9, 1, 4) for p in (still, telling))
-    still, telling = near
-    return still, telling
+    still, telling = (part.float().unflatten(0, frames).sum(1) for part in (still, telling))
+    return F.avg_pool2d(still, 9, 1, 4), F.avg_pool2d(telling, 9, 1, 4)
 
 
 def misplaced(share: Tensor, window: Window, camera: Camera) -> Tensor:

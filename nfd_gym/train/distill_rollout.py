@@ -9,7 +9,7 @@ from torch import Tensor
 from nfd_gym.diffusion.sample import bind, refine
 from nfd_gym.model.carry import Heard, listen
 from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.model.recycle import recycle, turn
+from nfd_gym.model.recycle import turn
 from nfd_gym.model.warp import warp
 from nfd_gym.train.denoiser_step import Recycling, Window
 
@@ -43,12 +43,8 @@ def free_run(
     trail = recycling.begin(student, window)
     shown, made, inputs, given = [], [], [], []
     for i in range(window.actions.shape[1]):
-        action = window.actions[:, i]
-        before = pitch
-        trail, around = recycling.look_round(trail, pixels, before, action)
-        recycled, pitch = recycle(
-            recycling.tokenizer, recycling.kind, recycling.camera, pixels, before, action, around
-        )
+        action, last = window.actions[:, i], pitch
+        trail, around, recycled, pitch = recycling.before(trail, pixels, last, action)
         listening, heard = listen(student)
         predict = bind(listening, cache, action, recycled, last=levels[-1])
         noise = torch.randn(window.clean[:, i].shape, generator=random, device=recycling.device)
@@ -58,7 +54,7 @@ def free_run(
             inputs[-1] = (1 - levels[-1]) * draft + levels[-1] * noise
         made.append(predict(inputs[-1], levels[-1]))
         given.append(recycled)
-        pixels, trail = recycling.after(trail, around, before, action, made[-1], heard)
+        pixels, trail = recycling.after(trail, around, last, action, made[-1], heard)
         shown.append(pixels)
     stacked = [one for one in given if one is not None]
     return FreeRun(

@@ -280,12 +280,10 @@ class DistillStage:
         window = tail(window, frames)
         said, heard = repeat_last(self.student, run, window)
         moved = heard[MOVED].view_as(said) if heard else None
-        stand = said.new_zeros(())
-        if FIELD in heard and self.recycling.camera is not None:
-            still = share_alone(heard[FIELD])
-            stand = misplaced(
-                still.view(*said.shape[:2], *still.shape[1:]), whole, self.recycling.camera
-            )
+        stand, camera = said.new_zeros(()), self.recycling.camera
+        if FIELD in heard:
+            still = share_alone(heard[FIELD]).unflatten(0, said.shape[:2])
+            stand = stand if camera is None else misplaced(still, whole, camera)
         prediction, beyond = said, None
         if self.student.config.carry:
             latents = self.recycling.tokenizer.encode(run.pixels.flatten(0, 1)).view_as(said)
