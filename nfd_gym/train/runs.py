@@ -58,6 +58,7 @@ class DistillRun:
     loop: LoopConfig = LoopConfig(lr=2e-4, muon=False, warmup=20, ema=0.95, save_minutes=2.0)
     batch: int = 4
     window: int = 10
+    events: float = 0.0  # share of windows that are drawn for a dig or a place in them
     tokenizer: str = ""
     teacher: str = ""  # its run
     start: str = ""  # a distilled run of the same form to start from
