@@ -100,7 +100,7 @@ def honesty(
             "heads`."
         )
     source = Memory(clips, world.codec)
-    logits, truth = judge(world, heads, source, list(range(len(clips))), device)  # type: ignore[arg-type]
+    logits, truth = judge(heads, source, list(range(len(clips))), device)  # type: ignore[arg-type]
     return score(heads.config, heads.offsets.cpu(), logits, truth, TOLERANCE)
 
 

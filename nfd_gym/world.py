@@ -27,7 +27,7 @@ from nfd_gym.data.files import PART, commit, write_text
 from nfd_gym.model.carry import Heard, canvas_of, carry, colours_of, from_bytes, to_bytes
 from nfd_gym.model.crosshair import with_cross, without_cross
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
-from nfd_gym.model.heads import HeadsConfig, RewardHeads
+from nfd_gym.model.heads import HeadsConfig, RewardHeads, glimpse
 from nfd_gym.model.memory import forgotten, look_round, note, panorama, remember
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.recycle import TURNING, recycle
@@ -94,6 +94,11 @@ class WorldModel:
                 f"world {self.name!r} warps the last frame but its action codec has no camera; "
                 "train with --set model.recycle=plain"
             )
+        if self.heads is not None and self.heads.config.size > min(self.size):
+            raise WorldError(
+                f"world {self.name!r}: its heads look at {self.heads.config.size} pixels, its "
+                f"picture has {min(self.size)}; train them with --set size={min(self.size)}"
+            )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -153,6 +158,14 @@ class WorldModel:
             )
         noted = note(memory, self.canvas(frame)[:, :3], yaw, pitch, camera.fov_y)
         return panorama(noted).permute(0, 2, 3, 1)
+
+    def glimpses(self, frames: Tensor) -> Tensor:
+        """What the last frames of a clip uint8 (B,T,H,W,3) aimed at, as its heads want it; without
+        heads of no frame."""
+        if self.heads is None:
+            return frames[:, :0, :0, :0]
+        last = range(frames.shape[1] - self.heads.config.frames, frames.shape[1])
+        return glimpse(frames[:, [max(0, i) for i in last]], self.heads.config.size)
 
     def show(
         self, canvas: Tensor, around: Tensor, pitch: Tensor, actions: Tensor, latents: Tensor,

@@ -140,10 +140,6 @@ class Source(Protocol):
 
     def read(self, index: int, start: int = 0, stop: int | None = None) -> Clip: ...
 
-    def events(self, index: int) -> tuple[Event, ...]:
-        """What was logged in a whole clip, cheaply where its pictures lie apart."""
-        ...
-
 
 def is_trunk(node: str) -> bool:
     """Whether a node is a tree trunk (default:tree, default:pine_tree, oak_log), not leaves."""

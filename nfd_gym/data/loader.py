@@ -1,7 +1,7 @@
 """Loader: training windows as a pure function of (seed, global sample number)."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,9 +28,7 @@ class Batch:
 class Loader:
     """Endless random windows of a source.
 
-    Sample n starts at a place drawn from Philox(seed, n), uniform over all windows of all clips. Or
-    a share `events` of them, so that a dig or a place that was drawn as evenly lies in the first
-    half: what happens seldom and looks like nothing else needs more than its share.
+    Sample n starts at a place drawn from Philox(seed, n), uniform over all windows of all clips.
     Batch i of rank r of R begins with sample (i * R + r) * batch: R ranks together see exactly what
     one rank with an R times larger batch sees, and a run resumes at batch `first` without replaying
     anything. Workers are threads (PyAV decodes outside the GIL); their number changes speed only.
@@ -47,7 +45,6 @@ class Loader:
         ranks: int = 1,
         workers: int = 1,
         first: int = 0,
-        events: float = 0.0,
     ) -> None:
         if window < 1 or batch < 1 or workers < 1 or not 0 <= rank < ranks:
             raise ValueError(
@@ -58,7 +55,6 @@ class Loader:
         self.rank, self.ranks, self.workers, self.first = rank, ranks, workers, first
         windows = np.maximum(0, np.array(source.lengths, np.int64) - window + 1)
         self.ends = np.cumsum(windows)
-        self.events, self.happened = events, list(_happened(source, window)) if events else []
         if not len(windows) or self.ends[-1] == 0:
             raise DataError(
                 f"no clip is {window} frames long, the longest has "
@@ -69,12 +65,7 @@ class Loader:
         """(clip, first frame) of one global sample."""
         key = np.array([self.seed, 0x10AD], np.uint64)
         bits = np.random.Philox(key=key, counter=np.array([0, 0, 0, sample], np.uint64))
-        random = np.random.Generator(bits)
-        draw = int(random.integers(int(self.ends[-1])))
-        if self.happened and random.random() < self.events:
-            clip, frame = self.happened[int(random.integers(len(self.happened)))]
-            start = frame - int(random.integers(self.window // 2 + 1))
-            return clip, min(max(0, start), self.source.lengths[clip] - self.window)
+        draw = int(np.random.Generator(bits).integers(int(self.ends[-1])))
         clip = int(np.searchsorted(self.ends, draw, side="right"))
         return clip, draw - (int(self.ends[clip - 1]) if clip else 0)
 
@@ -109,11 +100,3 @@ class Loader:
                 yield ahead.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _happened(source: Source, window: int) -> Iterator[tuple[int, int]]:
-    """(clip, frame) of every dig and place in clips that a window fits into."""
-    for clip, length in enumerate(source.lengths):
-        if length >= window:
-            frames = {e.frame for e in source.events(clip) if e.kind in ("dig", "place")}
-            yield from ((clip, frame) for frame in sorted(frames))

@@ -275,8 +275,8 @@ class Dream:
         if heads is None or self.how.task is None:
             return [{} for _ in range(self.lanes)]
         now = self.session.now
-        actions = torch.from_numpy(vectors).to(now.latents.device)
-        belief = heads(torch.stack([now.before, now.latents], dim=1), actions).sigmoid().cpu()
+        actions = torch.from_numpy(vectors).to(now.glimpses.device)
+        belief = heads(now.glimpses, actions).sigmoid().cpu()
         return [dict(zip(heads.config.events, row, strict=True)) for row in belief.tolist()]
 
     def _position(

@@ -11,6 +11,7 @@ from torch import Tensor
 from nfd_gym.diffusion.sample import Cache, sample_frame
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.carry import listen
+from nfd_gym.model.heads import glance
 from nfd_gym.settings import nearest
 from nfd_gym.world import WorldModel
 
@@ -28,10 +29,10 @@ class Drawn:
     frame: Tensor  # uint8 (B, H, W, 3)
     canvas: Tensor  # uint8 (B, 5, H, W) what of it goes along to the next (model/carry.py)
     latents: Tensor  # (B, N, C) of this frame
-    before: Tensor  # (B, N, C) of the last frame as the denoiser saw it (warped); heads read it
     pitch: Tensor  # (B,) view angle of this frame, degrees
     yaw: Tensor  # (B,) to the right of where the start clip began, degrees
     memory: Tensor  # uint8 (B, CELLS, 3) what was seen in each direction (model/memory.py)
+    glimpses: Tensor  # uint8 (B, K, S, S, 3) of what the last frames aimed at (model/heads.py)
 
 
 class Engine(Protocol):
@@ -55,8 +56,9 @@ class EagerEngine:
     @torch.no_grad()
     def step(self, cache: FrameCache, now: Drawn, actions: Tensor, noise: Tensor) -> Drawn:
         memory, yaw, around = look_round(self.world, now, actions)
-        given = now.frame, now.canvas, around, now.pitch, now.latents, actions, noise
-        return Drawn(*draw(self.world, self.sigmas, cache, *given), yaw, memory)
+        given = now.frame, now.canvas, around, now.pitch, actions, noise
+        drawn = draw(self.world, self.sigmas, cache, *given)
+        return Drawn(*drawn, yaw, memory, glance(now.glimpses, drawn[0]))
 
 
 def look_round(world: WorldModel, now: Drawn, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,21 +75,19 @@ def draw(
     canvas: Tensor,
     around: Tensor,
     pitch: Tensor,
-    latents: Tensor,
     actions: Tensor,
     noise: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The other half: recycle the picture, denoise, commit, decode, round to bytes. Returns the
-    first five fields of `Drawn`."""
+    first four fields of `Drawn`."""
     how = world.settings
     recycled, after = world.recycle(world.see(last), pitch, actions, around)
     denoiser, heard = listen(world.denoiser)
     clean = sample_frame(
         denoiser, cache, actions, recycled, noise, sigmas, how.context, how.clean_sigma
     ).clamp(-how.latent_limit, how.latent_limit)
-    before = latents if recycled is None else recycled[..., : clean.shape[-1]]
     frame, canvas = world.show(canvas, around, pitch, actions, clean, heard)
-    return frame, canvas, clean, before, after
+    return frame, canvas, clean, after
 
 
 @torch.no_grad()
@@ -110,7 +110,6 @@ def prime(
     latents = world.tokenizer.encode(pixels.flatten(0, 1))
     latents = latents.reshape(lanes, count, *latents.shape[1:])
     first = 0 if world.denoiser.config.recycle == "none" else 1
-    before = latents[:, max(0, count - 2)]
     memory, yaw, around = world.remember(frames, actions, pitch)
     if count > first:
         given = None
@@ -120,15 +119,14 @@ def prime(
             given, _ = world.recycle(past, angles, turns, seen)
             assert given is not None
             given = given.reshape(lanes, count - 1, *given.shape[1:])
-            before = given[:, -1, :, : latents.shape[-1]]
         how = world.settings
         sigma = sigmas[-1] if how.context == "noisy" else how.clean_sigma
         noisy = (1 - sigma) * latents[:, first:] + sigma * noise[:, first:]
         level = noisy.new_full(noisy.shape[:2], sigma)
         world.denoiser(noisy, level, actions[:, first:], given, cache, commit=count - first)
     last = frames[:, -1].clone()
-    drawn = last, world.canvas(last), latents[:, -1], before, pitch[:, -1].clone()
-    return Drawn(*drawn, yaw, memory)
+    drawn = last, world.canvas(last), latents[:, -1], pitch[:, -1].clone()
+    return Drawn(*drawn, yaw, memory, world.glimpses(frames))
 
 
 def make_engine(

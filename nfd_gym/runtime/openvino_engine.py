@@ -57,7 +57,7 @@ class OpenVINOEngine:
             share_inputs=True,
             share_outputs=True,
         )
-        *drawn, keys, values = (torch.from_numpy(made[i]) for i in range(7))
+        *drawn, keys, values = (torch.from_numpy(made[i]) for i in range(6))
         cache.append(keys, values)
         return step.finish(drawn)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from nfd_gym.diffusion.sample import refine
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.carry import listen
+from nfd_gym.model.heads import glance
 from nfd_gym.model.recycle import TURNING
 from nfd_gym.runtime.engine import Drawn, look_round
 from nfd_gym.world import WorldModel
@@ -45,8 +46,6 @@ def draw_jointly(
     if how.context == "exact":
         predict(clean, how.clean_sigma, commit=count)
     clean = clean.clamp(-how.latent_limit, how.latent_limit)
-    seen = None if given is None else given[..., : clean.shape[-1]]
-    last = [now.latents, *clean.unbind(1)] if seen is None else list(seen.unbind(1))
     told = {what: part.unflatten(0, clean.shape[:2]) for what, part in heard.items()}
     drawn = [now]
     for k in range(count):
@@ -54,7 +53,8 @@ def draw_jointly(
         memory, yaw, around = look_round(world, drawn[-1], actions)
         canvas = drawn[-1].canvas
         frame, canvas = world.show(canvas, around, pitches[k], actions, clean[:, k], of_this)
-        drawn.append(Drawn(frame, canvas, clean[:, k], last[k], pitches[k + 1], yaw, memory))
+        seen = glance(drawn[-1].glimpses, frame)
+        drawn.append(Drawn(frame, canvas, clean[:, k], pitches[k + 1], yaw, memory, seen))
     return drawn[1:]
 
 

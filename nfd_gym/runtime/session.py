@@ -331,7 +331,8 @@ def blank(world: WorldModel, lanes: int, device: torch.device) -> Drawn:
     pitch = torch.zeros(lanes, 1, device=device)
     actions = torch.zeros(lanes, 1, world.codec.width, device=device)
     memory, yaw, _ = world.remember(frame[:, None], actions, pitch)
-    return Drawn(frame, world.canvas(frame), latents, latents, pitch[:, 0], yaw, memory)
+    seen = world.glimpses(frame[:, None])
+    return Drawn(frame, world.canvas(frame), latents, pitch[:, 0], yaw, memory, seen)
 
 
 @torch.no_grad()

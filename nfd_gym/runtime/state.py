@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-FORMAT = 3
+FORMAT = 4
 KIND = "nfd_gym state"
 
 

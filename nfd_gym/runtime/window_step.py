@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.carry import CHANNELS
+from nfd_gym.model.heads import glance
 from nfd_gym.runtime.engine import Drawn, draw, look_round
 from nfd_gym.world import WorldModel
 
@@ -36,7 +37,7 @@ class Window:
 
 
 class WindowStep(nn.Module):
-    """(frame, canvas, around, pitch, latents, actions, noise, *past) -> `draw`'s, keys, values."""
+    """(frame, canvas, around, pitch, actions, noise, *past) -> `draw`'s, keys, values."""
 
     def __init__(self, world: WorldModel, sigmas: Sequence[float]) -> None:
         super().__init__()
@@ -49,13 +50,12 @@ class WindowStep(nn.Module):
         canvas: Tensor,
         around: Tensor,
         pitch: Tensor,
-        latents: Tensor,
         actions: Tensor,
         noise: Tensor,
         *past: Tensor,
     ) -> tuple[Tensor, ...]:
         window = Window(past)
-        given = frame, canvas, around, pitch, latents, actions, noise
+        given = frame, canvas, around, pitch, actions, noise
         return *draw(self.world, self.sigmas, window, *given), *window.new
 
 
@@ -69,7 +69,7 @@ def step_inputs(world: WorldModel, lanes: int, device: torch.device) -> tuple[Te
         torch.zeros(shape, dtype=torch.uint8, device=device)
         for shape in ((lanes, height, width, 3), *planes)
     )
-    shapes = [(lanes,), code, (lanes, c.action_width), code, *[past] * 2 * len(c.causal_blocks)]
+    shapes = [(lanes,), (lanes, c.action_width), code, *[past] * 2 * len(c.causal_blocks)]
     return *pictures, *(torch.zeros(shape, device=device) for shape in shapes)
 
 
@@ -79,12 +79,14 @@ class Step(NamedTuple):
     given: list[Tensor]  # what `WindowStep` takes
     yaw: Tensor
     memory: Tensor
+    glimpses: Tensor  # of the frame before
 
     def finish(self, made: Iterable[Tensor]) -> Drawn:
         """Copies of what `WindowStep` returned, keys and values aside: graphs write to their
         buffers again."""
-        frame, canvas, latents, before, pitch = (part.clone() for part in made)
-        return Drawn(frame, canvas, latents, before, pitch, self.yaw, self.memory)
+        frame, canvas, latents, pitch = (part.clone() for part in made)
+        seen = glance(self.glimpses, frame)
+        return Drawn(frame, canvas, latents, pitch, self.yaw, self.memory, seen)
 
 
 def half_step(
@@ -92,8 +94,8 @@ def half_step(
 ) -> Step:
     """Look round as every engine does; the rest has shapes that never change."""
     memory, yaw, around = look_round(world, now, actions)
-    rest = now.pitch, now.latents, actions, noise, *windows(cache)
-    return Step([now.frame, now.canvas, around, *rest], yaw, memory)
+    rest = now.pitch, actions, noise, *windows(cache)
+    return Step([now.frame, now.canvas, around, *rest], yaw, memory, now.glimpses)
 
 
 def is_full(cache: FrameCache) -> bool:

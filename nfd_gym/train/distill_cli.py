@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
     def loader_at(index: int, team: Team) -> Loader:
         return Loader(
             source, window=config.window + 1, batch=config.batch, seed=config.loop.seed,
-            rank=team.rank, ranks=team.ranks, first=index, events=config.events,
+            rank=team.rank, ranks=team.ranks, first=index,
         )  # fmt: skip
 
     loop.train(stage, loader_at, args.out, config.loop, args.device)

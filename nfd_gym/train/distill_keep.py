@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfd_gym.actions import Camera
-from nfd_gym.keyboard import KEY_INDEX
 from nfd_gym.model.hand import hand
-from nfd_gym.model.recycle import turn, view
+from nfd_gym.model.recycle import turn
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.model.warp import sampled, turned_grid, warp
 from nfd_gym.train.denoiser_step import Window
@@ -40,8 +39,8 @@ def known(window: Window, camera: Camera, fade: float, patch: int) -> tuple[Tens
     """(B,T,N) in 0..1: how much each token of frames 1.. can be known from frame 0; and how much of
     it just turned into view.
 
-    Seen once and turned since, times `fade` for every tick that moved the view; 1 for what stays on
-    the screen (the hand). Who stands still and digs is where the recording is, however long.
+    Seen once and turned since, times `fade` for every tick; 1 for what stays on the screen (the
+    hand).
     """
     (height, width), stays = window.pixels.shape[-2:], on_screen(window, camera)
     seen = torch.ones_like(stays)
@@ -51,18 +50,11 @@ def known(window: Window, camera: Camera, fade: float, patch: int) -> tuple[Tens
         grid = turned_grid(height, width, dpitch, dyaw, pitch, camera.fov_y)
         inside = (grid.abs() <= 1).all(1, keepdim=True)
         old = sampled(seen, grid, "bilinear")
-        left = torch.where(moves(dpitch, dyaw, window.actions[:, i]), fade, 1.0)
-        seen = torch.maximum(left[:, None, None, None] * old * inside, stays)
+        seen = torch.maximum(fade * old * inside, stays)
         out.append(F.avg_pool2d(seen, patch).flatten(1))
         new.append(F.avg_pool2d((~inside).float() * (1 - stays), patch).flatten(1))
         pitch = after
     return torch.stack(out, dim=1), torch.stack(new, dim=1)
-
-
-def moves(dpitch: Tensor, dyaw: Tensor, actions: Tensor) -> Tensor:
-    """(B,), whether the command turned or moved the eyes."""
-    step = view(dpitch, actions)[:, :2].abs().sum(-1) + actions[:, KEY_INDEX["jump"]]
-    return (dpitch.abs() + dyaw.abs() + step) > 0
 
 
 def colour_of_tokens(tokenizer: Tokenizer) -> Tensor:

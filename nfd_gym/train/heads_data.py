@@ -1,4 +1,4 @@
-"""Which frames the reward heads learn from: labels, choice, encoding."""
+"""Which frames the reward heads learn from: labels and choice."""
 
 import sys
 from dataclasses import dataclass
@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfd_gym.data import Clip, Source
+from nfd_gym.data import Source
 from nfd_gym.data.clip import event_flags
-from nfd_gym.model.heads import HeadsConfig
-from nfd_gym.world import WorldModel
+from nfd_gym.model.heads import HeadsConfig, glimpse
 
 Flags = dict[str, NDArray[np.bool_]]
 
@@ -25,17 +24,19 @@ def tell(text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    before: int = 4  # frames before an event that are kept and tell what is being dug
+    before: int = 6  # frames before an event that are kept and tell what is being dug
     after: int = 2
-    near: float = 0.05  # share of the other frames kept where the action is like one of an event
-    far: float = 0.01  # share kept of all the rest
+    near: float = 0.7  # share of the other frames kept where the action is like one of an event
+    far: float = 0.02  # share kept of all the rest
+    lately: int = 6  # frames that an action counts for: things fall when it is over
 
 
 @dataclass(frozen=True)
 class Examples:
     """Frames with what is known about them; `weight` 0 means unknown."""
 
-    latents: Tensor  # (M, 2, N, C) fp16
+    glimpses: Tensor  # uint8 (F, S, S, 3)
+    index: Tensor  # (M, K) which of them each frame is judged by
     actions: Tensor  # (M, A)
     target: Tensor  # (M, events)
     weight: Tensor  # (M, events)
@@ -76,33 +77,24 @@ def choose(
     keep = np.zeros(count, bool)
     for frame in events:
         keep[max(0, frame - choice.before) : frame + choice.after + 1] = True
-    # "Like an event's": some binary input that was on at this clip's events is on here too.
+    # "Like an event's": some binary input that was on at this clip's events is or was on here too.
     pressed = actions == 1.0
     keys = pressed[events].any(0) & ~pressed.all(0)
     alike = (pressed & keys).any(1)
+    alike = np.convolve(alike, np.ones(choice.lately))[:count] > 0
     keep |= random.random(count) < np.where(alike, choice.near, choice.far)
     keep[0] = False  # the first frame has no frame before it
     return np.flatnonzero(keep)
 
 
-@torch.no_grad()
-def pairs(world: WorldModel, clip: Clip, frames: NDArray[Any], device: str) -> Tensor:
-    """Latents (M, 2, N, C) fp16 of the recycled frame before each of `frames`, and of the frame."""
-    out = []
-    pitch = np.zeros(len(clip), np.float32) if clip.pitch is None else clip.pitch
-    for part in np.array_split(frames, max(1, len(frames) // 64)):
-        last = world.see(torch.from_numpy(clip.frames[part - 1]).to(device))
-        actions = torch.from_numpy(clip.actions[part]).to(device)
-        seen, _ = world.recycle(last, torch.from_numpy(pitch[part - 1]).to(device), actions)
-        channels = world.denoiser.config.channels
-        before = world.tokenizer.encode(last) if seen is None else seen[..., :channels]
-        now = world.tokenizer.encode(world.see(torch.from_numpy(clip.frames[part]).to(device)))
-        out.append(torch.stack([before, now], 1).half())
-    return torch.cat(out)
+def looks(frames: NDArray[Any], config: HeadsConfig) -> NDArray[np.int64]:
+    """(M, K): by which frames of a clip each of `frames` is judged; before the first stands it."""
+    back = np.arange(1 - config.frames, 1)
+    seen: NDArray[np.int64] = np.maximum(0, np.asarray(frames, np.int64)[:, None] + back)
+    return seen
 
 
 def gather(
-    world: WorldModel,
     source: Source,
     clips: list[int],
     config: HeadsConfig,
@@ -111,16 +103,21 @@ def gather(
     device: str,
 ) -> Examples:
     parts: list[list[Tensor]] = []
+    stored = 0
     for done, index in enumerate(clips, 1):
         clip = source.read(index)
         flags = event_flags(clip.events, len(clip))
         target, weight = label(flags, config, choice.before)
         frames = choose(flags, clip.actions, choice, random)
         if len(frames):
-            known = (clip.actions[frames], target[frames], weight[frames])
+            needed, place = np.unique(looks(frames, config), return_inverse=True)
+            seen = glimpse(torch.from_numpy(clip.frames[needed]), config.size).contiguous()
+            where = place.reshape(len(frames), config.frames) + stored
+            known = (where, clip.actions[frames], target[frames], weight[frames])
             rows = [torch.from_numpy(array).to(device) for array in known]
-            parts.append([pairs(world, clip, frames, device), *rows])
-        tell(f"encoded {done} of {len(clips)} recordings")
+            parts.append([seen.to(device), *rows])
+            stored += len(needed)
+        tell(f"read {done} of {len(clips)} recordings")
     if not parts:
         raise ValueError("no frame to learn from; the recordings need logged events")
     examples = Examples(*(torch.cat(column) for column in zip(*parts, strict=True)))

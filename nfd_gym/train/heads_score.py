@@ -10,6 +10,8 @@ from torch import Tensor
 from nfd_gym.model.heads import HeadsConfig
 from nfd_gym.train.heads_data import Flags
 
+ENOUGH = 10  # events; with fewer the best belief is luck, and 1/2 stays
+
 
 def rises(belief: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Frames where belief begins: how a task counts an event that shows for two or three frames."""
@@ -55,8 +57,8 @@ def best_offsets(
     for wanted in (False, True):
         for column, (event, parent) in enumerate(zip(config.events, config.parents, strict=True)):
             true = [flags[event] for flags in truth]
-            if bool(parent) != wanted or sum(int(flag.sum()) for flag in true) < 5:
-                continue  # with fewer events than that the best belief is luck; keep 1/2
+            if bool(parent) != wanted or sum(int(flag.sum()) for flag in true) < ENOUGH:
+                continue
             above = config.events.index(parent) if parent else None
             scored = []
             for offset in np.arange(-4.0, 8.1, 0.25):

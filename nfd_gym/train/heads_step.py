@@ -1,9 +1,11 @@
 """`python -m nfd_gym train heads`: what happened in a frame, learned from logged events.
 
-Events are rare (a dig in 1 % of the frames, a chop in 0.05 %), so frames are chosen, encoded once
-and kept: all frames around events, some where the same keys are held but nothing happens, and a
-few of all others. The belief at which an event counts is then set on whole held-out recordings,
-where frames come as often as they do in play, and precision, recall and F1 are reported on --val.
+Events are rare (a dig in 1 % of the frames, a chop in 0.05 %), so frames are chosen and kept: all
+around events, most where the same keys are held but nothing happens, and a few of all others. And
+they come in disguise, mirrored and in other colours: a hole looks like a hole in sand and in moss,
+of which recordings have too little to learn it from. The belief at which an event counts is then
+set on whole held-out recordings, where frames come as often as they do in play, and precision,
+recall and F1 are reported on --val.
 """
 
 import argparse
@@ -19,23 +21,26 @@ from torch import Tensor
 from nfd_gym import settings
 from nfd_gym.data import Source, open_source
 from nfd_gym.data.clip import event_flags
-from nfd_gym.model.heads import HeadsConfig, RewardHeads
-from nfd_gym.train.heads_data import Choice, Examples, Flags, gather, pairs, tell
+from nfd_gym.model.heads import HeadsConfig, RewardHeads, glimpse
+from nfd_gym.model.pixels import to_float
+from nfd_gym.train.heads_data import Choice, Examples, Flags, gather, looks, tell
 from nfd_gym.train.heads_score import best_offsets, score
 from nfd_gym.world import WorldModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadsRun:
-    hidden: int = 64
+    size: int = 64  # pixels of the square around the crosshair that they see
+    frames: int = 4  # last frames that they see
+    hidden: int = 32
     delay: int = 1  # frames from the log to the picture
     choice: Choice = field(default_factory=Choice)
     held_out: int = 12  # every n-th clip sets the beliefs instead of training
     clips: int = 0  # use only so many recordings; 0 is all
-    steps: int = 600
+    steps: int = 500
     batch: int = 128
     lr: float = 2e-3
-    latent_noise: float = 0.3  # the dream's latents are less clean than real ones
+    noise: float = 0.05  # the dream's pictures are less clean than real ones
     tolerance: int = 2  # frames between a found event and the true one that still match
     seed: int = 0
 
@@ -58,19 +63,19 @@ def main(args: argparse.Namespace) -> int:
     source = open_source(args.data)
     count = min(run.clips, len(source.names)) if run.clips else len(source.names)
     config = HeadsConfig(
-        tokens=world.tokenizer.config.tokens, channels=world.tokenizer.config.channels,
-        action_width=world.codec.width, hidden=run.hidden, delay=run.delay,
+        size=min(run.size, *world.size), frames=run.frames, action_width=world.codec.width,
+        hidden=run.hidden, delay=run.delay,
     )  # fmt: skip
     held = [index for index in range(count) if index % run.held_out == run.held_out - 1]
     training = [index for index in range(count) if index not in held]
-    examples = gather(world, source, training, config, run.choice, random, args.device)
+    examples = gather(source, training, config, run.choice, random, args.device)
     heads = fit(config, examples, run, args.device)
-    beliefs, truth = judge(world, heads, source, held, args.device)
+    beliefs, truth = judge(heads, source, held, args.device)
     heads.offsets.copy_(best_offsets(config, beliefs, truth, run.tolerance).to(args.device))
     report = {"held_out": score(config, heads.offsets.cpu(), beliefs, truth, run.tolerance)}
     if args.val:
         val = open_source(args.val)
-        found, true = judge(world, heads, val, list(range(len(val.names))), args.device)
+        found, true = judge(heads, val, list(range(len(val.names))), args.device)
         report["val"] = score(config, heads.offsets.cpu(), found, true, run.tolerance)
     print(json.dumps(report, indent=1))
     provenance = {**world.provenance, "heads": {"settings": settings.to_json(run), **report}}
@@ -79,31 +84,25 @@ def main(args: argparse.Namespace) -> int:
 
 
 def fit(config: HeadsConfig, examples: Examples, run: HeadsRun, device: str) -> RewardHeads:
-    """Heads trained by cross entropy; positives count more, by the root of their rarity."""
+    """Heads trained by cross entropy; a third of each batch comes from frames with a positive."""
     torch.manual_seed(run.seed)  # initial weights; everything after draws from the generator
     heads = RewardHeads(config).to(device)
     random = torch.Generator(device).manual_seed(run.seed)
-    known = examples.weight.sum(0)
-    positive = (examples.target * examples.weight).sum(0)
-    rarity = ((known - positive) / positive.clamp_min(1)).clamp_min(1).sqrt()
     optimiser = torch.optim.AdamW(heads.parameters(), lr=run.lr, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, run.lr, run.steps, pct_start=0.1)
-    # Half of each batch from frames with a positive: enough of them for a steady gradient.
     some = ((examples.target * examples.weight).sum(1) > 0).nonzero()[:, 0]
     if not len(some):
         raise ValueError("no event of any kind in the training recordings; heads learn from events")
     for step in range(1, run.steps + 1):
         drawn = torch.rand(run.batch, generator=random, device=device)
         everywhere = (drawn * len(examples.target)).long()
-        half = run.batch // 2
-        everywhere[:half] = some[(drawn[:half] * len(some)).long()]
-        latents = examples.latents[everywhere].float()
-        level = torch.rand(run.batch, 1, 1, 1, generator=random, device=device)
-        shaken = torch.randn(latents.shape, generator=random, device=device)
-        latents = latents + run.latent_noise * level * shaken
-        logits = heads.factors(latents, examples.actions[everywhere])
+        third = run.batch // 3
+        everywhere[:third] = some[(drawn[:third] * len(some)).long()]
+        seen = to_float(examples.glimpses[examples.index[everywhere]])
+        moving, coloured = disguised(seen, run.noise, random)
+        logits = heads.factors(moving, coloured, examples.actions[everywhere])
         target, weight = examples.target[everywhere], examples.weight[everywhere]
-        loss = F.binary_cross_entropy_with_logits(logits, target, weight, pos_weight=rarity)
+        loss = F.binary_cross_entropy_with_logits(logits, target, weight)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
@@ -113,20 +112,41 @@ def fit(config: HeadsConfig, examples: Examples, run: HeadsRun, device: str) -> 
     return heads.eval().requires_grad_(False)
 
 
+def disguised(seen: Tensor, noise: float, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures (B,K,3,S,S) in [-1, 1] as they could have been: mirrored, in other colours, aimed
+    elsewhere by some pixels. Once with their channels mixed up as well, and once not: a tree has
+    the colour of a tree."""
+    lanes = len(seen)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=random, device=seen.device)
+
+    seen = torch.where(draw(lanes, 1, 1, 1, 1) < 0.5, seen.flip(-1), seen)
+    aside = (draw(2) * 13 - 6).floor().int().tolist()
+    seen = seen.roll(aside, (-2, -1))
+    level = noise * draw(lanes, 1, 1, 1, 1)
+    seen = seen + level * torch.randn(seen.shape, generator=random, device=seen.device)
+    light = seen * (0.8 + 0.4 * draw(lanes, 1, 1, 1, 1)) + 0.2 * (draw(lanes, 1, 1, 1, 1) - 0.5)
+    light = light * (0.9 + 0.2 * draw(lanes, 1, 3, 1, 1))
+    mixed = draw(lanes, 3).argsort(1)[:, None, :, None, None].expand_as(seen)
+    paint = 0.6 + 0.8 * draw(lanes, 1, 3, 1, 1), 0.4 * (draw(lanes, 1, 3, 1, 1) - 0.5)
+    return seen.gather(2, mixed) * paint[0] + paint[1], light
+
+
 @torch.no_grad()
 def judge(
-    world: WorldModel, heads: RewardHeads, source: Source, clips: list[int], device: str
+    heads: RewardHeads, source: Source, clips: list[int], device: str
 ) -> tuple[list[Tensor], list[Flags]]:
     """Raw logits (T, events) on every frame of whole clips, and the logged events."""
     logits, truth = [], []
     for done, index in enumerate(clips, 1):
         clip = source.read(index)
-        latents = pairs(world, clip, np.arange(1, len(clip)), device)
-        actions = torch.from_numpy(clip.actions[1:]).to(device)
-        raw = [
-            heads.factors(latents[start : start + 256].float(), actions[start : start + 256])
-            for start in range(0, len(actions), 256)
-        ]
+        glimpses = glimpse(torch.from_numpy(clip.frames), heads.config.size)
+        actions = torch.from_numpy(clip.actions)
+        raw = []
+        for frames in torch.arange(1, len(clip)).split(256):
+            seen = to_float(glimpses[looks(frames.numpy(), heads.config)].to(device))
+            raw.append(heads.factors(seen, seen, actions[frames].to(device)))
         never = torch.full((1, len(heads.config.events)), -20.0)
         logits.append(torch.cat([never, *(part.cpu() for part in raw)]))
         truth.append(event_flags(clip.events, len(clip)))

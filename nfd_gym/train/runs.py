@@ -58,7 +58,6 @@ class DistillRun:
     loop: LoopConfig = LoopConfig(lr=2e-4, muon=False, warmup=20, ema=0.95, save_minutes=2.0)
     batch: int = 4
     window: int = 10
-    events: float = 0.0  # share of windows that are drawn for a dig or a place in them
     tokenizer: str = ""
     teacher: str = ""  # its run
     start: str = ""  # a distilled run of the same form to start from
@@ -131,7 +130,8 @@ def load_denoiser(run: Path) -> tuple[Denoiser, DenoiserRun | DistillRun]:
 
 def start_weights(path: Path) -> dict[str, Tensor]:
     """Denoiser weights to begin with: a run's averaged ones, or a shipped world's."""
-    return WorldModel.load(path).denoiser.state_dict() if is_world(path) else weights(path)
+    model = WorldModel.load(path).denoiser if is_world(path) else load_denoiser(path)[0]
+    return model.state_dict()
 
 
 def begin_with(model: Denoiser, state: dict[str, Tensor]) -> None:

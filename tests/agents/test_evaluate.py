@@ -169,10 +169,9 @@ def test_a_diary_keeps_events_on_the_frame_that_their_tick_made() -> None:
 
 
 def test_honesty_counts_what_was_logged_and_what_the_heads_tell(tiny_world: WorldModel) -> None:
-    tokens, channels = tiny_world.denoiser.config.tokens, tiny_world.denoiser.config.channels
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        heads = RewardHeads(HeadsConfig(tokens=tokens, channels=channels, hidden=8))
+        heads = RewardHeads(HeadsConfig(size=32, hidden=8)).eval()
     rng = np.random.default_rng(0)
     clip = Clip(
         frames=rng.integers(0, 256, (20, 32, 48, 3), np.uint8),

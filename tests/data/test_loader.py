@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from nfd_gym.data import DataError, Loader, open_source
-from nfd_gym.data.clip import Event
 
 
 @pytest.fixture(scope="module")
@@ -121,30 +120,3 @@ def test_events_arrive_in_their_frame(pairs, make_row):
         assert batch.event_flags["chop"][lane].tolist() == expected
         assert batch.event_flags["dig"][lane].tolist() == expected
     assert batch.event_flags["chop"].any()
-
-
-class Digging:
-    """Where things happened in three clips, of which the last is too short for a window."""
-
-    lengths = [200, 100, 8]
-
-    def events(self, index):
-        return [(Event(50, "dig", "a"), Event(199, "place", "b"), Event(120, "jump", "")), (), ()][
-            index
-        ]
-
-
-def test_events_are_drawn_more_often_and_nothing_else_changes():
-    digging = Digging()
-    plain = Loader(digging, window=9, batch=2, seed=0)
-    eager = Loader(digging, window=9, batch=2, seed=0, events=0.6)
-    dug = {(0, 50), (0, 199)}
-
-    def share(loader):
-        places = [loader.place(sample) for sample in range(400)]
-        assert all(0 <= start <= digging.lengths[clip] - 9 for clip, start in places)
-        return np.mean([any((c, s + o) in dug for o in range(9)) for c, s in places])
-
-    assert share(eager) > max(0.6, share(plain) + 0.2)
-    unchanged = sum(eager.place(sample) == plain.place(sample) for sample in range(400))
-    assert 0.3 < unchanged / 400 < 0.5

@@ -1,6 +1,8 @@
 """The single env keeps Gymnasium's contract, and a dream is a value."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from gymnasium.utils.env_match import check_environments_match
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionError
+from nfd_gym.model.heads import HeadsConfig, RewardHeads
 from nfd_gym.runtime.engine import EngineError
 from nfd_gym.runtime.state import StateError
-from nfd_gym.world import WorldError
+from nfd_gym.world import WorldError, WorldModel
 from tests.conftest import alike
 
 PRESETS = ("multidiscrete", "discrete", "box", "minerl")
@@ -252,6 +255,22 @@ def test_tasks_without_heads_name_the_command(tiny_world_path: Path) -> None:
         make(tiny_world_path, task="chop")
     with pytest.raises(ValueError, match="did you mean 'chop'"):
         make(tiny_world_path, task="chopp")
+
+
+def test_digging_pays_what_the_heads_believe(
+    tiny_world: WorldModel, tiny_world_path: Path, tmp_path: Path
+) -> None:
+    heads = RewardHeads(HeadsConfig(size=16, frames=3, hidden=8)).requires_grad_(False)
+    for offset, told in ((-50.0, 1.0), (50.0, 0.0)):  # heads that always believe, and never
+        heads.offsets.fill_(offset)
+        folder = tmp_path / str(offset)
+        replace(tiny_world, heads=heads).save(folder)
+        shutil.copytree(tiny_world_path / "starts", folder / "starts")
+        env = make(folder, task="dig")
+        env.reset(seed=0)
+        rewards = [env.step(env.action_space.sample())[1] for _ in range(4)]
+        assert sum(rewards) == told  # a belief that stays is one event
+        env.close()
 
 
 def test_exploring_a_dream_pays_for_new_cells(tiny_world_path: Path) -> None:

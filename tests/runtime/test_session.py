@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.actions import KeysAndMouse
+from nfd_gym.model.heads import HeadsConfig, RewardHeads
 from nfd_gym.noise import noise
 from nfd_gym.runtime.engine import prime
 from nfd_gym.runtime.session import Session, levels
@@ -304,3 +305,33 @@ def test_a_world_without_a_memory_says_so() -> None:
     session.reset(np.zeros(shape, np.uint8), np.zeros((1, 1, world.codec.width)))
     with pytest.raises(WorldError, match=r"model\.carry"):
         session.panorama()
+
+
+@torch.no_grad()
+def test_what_heads_look_at_goes_along_everywhere(tiny_world: WorldModel, start: Start) -> None:
+    """The last frames around the crosshair: through saves, loads, forks, undos, speculation and
+    resets of some lanes; and a world without heads keeps none."""
+    world = replace(tiny_world, heads=RewardHeads(HeadsConfig(size=16, frames=3)))
+    session = Session(world, lanes=2, engine="eager")
+    shown = [begin(session, start)]
+    assert (session.now.glimpses[:, -1].numpy() == shown[0][:, 8:24, 16:32]).all()
+    shown += list(play(session, some_actions(world, 5)))
+
+    def aimed_at(last: int) -> NDArray[np.uint8]:
+        return np.stack(shown[last - 2 : last + 1], axis=1)[:, :, 8:24, 16:32]
+
+    assert (session.now.glimpses.numpy() == aimed_at(5)).all()
+    state = session.save()
+    session.undo(2)
+    assert (session.now.glimpses.numpy() == aimed_at(3)).all()
+    session.load(state)
+    assert (session.now.glimpses.numpy() == aimed_at(5)).all()
+    assert (session.fork(3, lane=1).now.glimpses.numpy() == aimed_at(5)[1:]).all()
+    begin(session, start, mask=np.array([False, True]))
+    assert (session.now.glimpses[0].numpy() == aimed_at(5)[0]).all()
+    assert (session.now.glimpses[1, -1].numpy() == shown[0][1, 8:24, 16:32]).all()
+    guessing = Session(world, engine="eager", speculate="ahead")
+    shown = [begin(guessing, start), *play(guessing, np.repeat(some_actions(world, 2), 4, axis=0))]
+    assert (guessing.now.glimpses.numpy() == aimed_at(8)).all()
+    guessing.close()
+    assert Session(tiny_world, engine="eager")._now.glimpses.numel() == 0

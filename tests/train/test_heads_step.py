@@ -16,10 +16,10 @@ from nfd_gym.model.heads import HeadsConfig
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.presets import PRESETS
 from nfd_gym.train import heads_score, heads_step
-from nfd_gym.train.heads_data import Choice, choose, label
+from nfd_gym.train.heads_data import Choice, choose, label, looks
 from nfd_gym.world import WorldModel
 
-CONFIG = HeadsConfig(tokens=6, channels=8, action_width=25)
+CONFIG = HeadsConfig()
 ATTACK = 1  # its place in the action vector
 
 
@@ -56,12 +56,29 @@ def test_choice_keeps_events_and_prefers_frames_with_the_same_key() -> None:
     random = np.random.default_rng(0)
     actions = np.zeros((4000, 25), np.float32)
     actions[1000:2000, ATTACK] = 1
-    chosen = choose(flags_at(4000, dig=[1500]), actions, Choice(), random)
+    choice = Choice(near=0.5, far=0.1, lately=6)
+    chosen = choose(flags_at(4000, dig=[1500]), actions, choice, random)
     assert set(range(1496, 1503)) <= set(chosen.tolist())
     assert 0 not in chosen
-    held = ((chosen >= 1000) & (chosen < 2000)).sum() / 1000
-    rest = ((chosen < 1000) | (chosen >= 2000)).sum() / 3000
-    assert held == pytest.approx(0.057, abs=0.03) and rest == pytest.approx(0.01, abs=0.006)
+    held = ((chosen >= 1000) & (chosen < 2005)).sum() / 1005  # and just let go
+    rest = ((chosen < 1000) | (chosen >= 2005)).sum() / 2995
+    assert held == pytest.approx(0.5, abs=0.05) and rest == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_frame_is_judged_by_the_last_ones_and_before_the_first_is_the_first() -> None:
+    seen = looks(np.array([0, 2, 9]), HeadsConfig(frames=4))
+    assert seen.tolist() == [[0, 0, 0, 0], [0, 0, 1, 2], [6, 7, 8, 9]]
+
+
+def test_a_disguise_is_one_for_all_frames_and_keeps_a_trees_colour() -> None:
+    """What stands still stands still in every disguise, and grey is not mixed up with green."""
+    still = torch.rand(8, 1, 3, 16, 16).expand(8, 3, 3, 16, 16) * 2 - 1
+    moving, coloured = heads_step.disguised(still, 0.0, torch.Generator().manual_seed(0))
+    for seen in (moving, coloured):
+        assert torch.allclose(seen[:, :1].expand_as(seen), seen) and not torch.equal(seen, still)
+    green = torch.tensor([-0.5, 0.8, -0.5])[None, None, :, None, None].expand(64, 3, 3, 16, 16)
+    moving, coloured = heads_step.disguised(green, 0.0, torch.Generator().manual_seed(0))
+    assert (coloured.argmax(2) == 1).all() and not (moving.argmax(2) == 1).all()
 
 
 def test_matching_is_one_to_one_and_within_the_tolerance() -> None:
@@ -155,8 +172,8 @@ def test_recordings_without_events_are_refused_by_name() -> None:
     flags = event_flags((), 10)
     target, weight = label(flags, CONFIG, 6)
     examples = heads_step.Examples(
-        torch.zeros(10, 2, 6, 8), torch.zeros(10, 25), torch.from_numpy(target),
-        torch.from_numpy(weight),
+        torch.zeros(10, 64, 64, 3, dtype=torch.uint8), torch.zeros(10, 4, dtype=torch.long),
+        torch.zeros(10, 25), torch.from_numpy(target), torch.from_numpy(weight),
     )  # fmt: skip
     with pytest.raises(ValueError, match="no event of any kind"):
         heads_step.fit(CONFIG, examples, heads_step.HeadsRun(steps=1), "cpu")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nfd_gym.actions import Continuous
-from nfd_gym.data.clip import Clip, DataError, Event, Floats, shift
+from nfd_gym.data.clip import Clip, DataError, Floats, shift
 from nfd_gym.data.video import VideoIndex, VideoReader, index_video
 from nfd_gym.extras import need
 
@@ -51,9 +51,6 @@ class LeRobotSource:
         self.codec = self._codec(width)
         first = self._video(self._video_file(0))
         self.size = (first.height, first.width)
-
-    def events(self, index: int) -> tuple[Event, ...]:
-        return ()  # the format has no place for them
 
     def read(self, index: int, start: int = 0, stop: int | None = None) -> Clip:
         row, length = self.episodes[index], self.lengths[index]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nfd_gym.actions import ActionCodec, Camera, KeysAndMouse, codec_from_json
-from nfd_gym.data.clip import Clip, DataError, Event, shift
+from nfd_gym.data.clip import Clip, DataError, shift
 from nfd_gym.data.index import read_index
 from nfd_gym.data.rows import Rows, parse_action_rows, parse_vpt_rows
 from nfd_gym.data.video import VideoIndex, VideoReader, index_video
@@ -49,9 +49,9 @@ class VPTSource:
             )
         frames = self._reader().read(self.file(name, ".mp4"), video, start, stop)
         events = tuple(
-            replace(event, frame=event.frame - start)
-            for event in self.events(index)
-            if start <= event.frame < stop
+            replace(event, frame=event.frame + 1 - start)
+            for event in rows.events
+            if start <= event.frame + 1 < stop
         )
         return Clip(
             frames=frames,
@@ -63,11 +63,6 @@ class VPTSource:
             fps=self.fps,
             state={key: values[start:stop] for key, values in rows.state.items()},
         )
-
-    def events(self, index: int) -> tuple[Event, ...]:
-        name, length = self.names[index], self.lengths[index]
-        shown = (replace(event, frame=event.frame + 1) for event in self.rows(name).events)
-        return tuple(event for event in shown if event.frame < length)
 
     def file(self, name: str, suffix: str) -> Path:
         return self.path / f"{name}{suffix}"

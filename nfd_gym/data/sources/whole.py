@@ -5,7 +5,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from nfd_gym.actions import ActionCodec
-from nfd_gym.data.clip import Clip, Event
+from nfd_gym.data.clip import Clip
 
 KEPT = 4  # whole clips in memory: enough for a loader's threads, little enough for hour-long ones
 
@@ -40,6 +40,3 @@ class WholeClips:
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
         return clip.cut(start, len(clip) if stop is None else stop)
-
-    def events(self, index: int) -> tuple[Event, ...]:
-        return self.read(index).events
