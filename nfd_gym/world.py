@@ -25,7 +25,7 @@ from nfd_gym.actions import ActionCodec, codec_from_json
 from nfd_gym.data import DataError, Source, open_source
 from nfd_gym.data.files import PART, commit, write_text
 from nfd_gym.model.carry import Heard, canvas_of, carry, colours_of, from_bytes, to_bytes
-from nfd_gym.model.crosshair import with_cross, without_cross
+from nfd_gym.model.crosshair import uncrossed, with_cross, without_cross
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.heads import HeadsConfig, RewardHeads, glimpse
 from nfd_gym.model.memory import forgotten, look_round, note, panorama, remember
@@ -133,7 +133,7 @@ class WorldModel:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See `memory.remember`; a clip of frames uint8 (B,T,H,W,3)."""
         camera = self.codec.camera
-        pixels = self.canvas(frames.flatten(0, 1))[:, :3].unflatten(0, frames.shape[:2])
+        pixels = uncrossed(frames, self._arm)
         if self.remembers and camera is not None:
             return remember(pixels, actions, pitch, camera)
         return forgotten(len(frames), frames.device), torch.zeros_like(pitch[:, 0]), pixels[:, :-1]
@@ -143,7 +143,7 @@ class WorldModel:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See `memory.look_round`; `frame` uint8 (B,H,W,3) is on show. A world that does not
         remember looks nowhere."""
-        camera, pixels = self.codec.camera, self.canvas(frame)[:, :3]
+        camera, pixels = self.codec.camera, uncrossed(frame, self._arm)
         if not self.remembers or camera is None:
             return memory, yaw, pixels
         return look_round(memory, pixels, yaw, pitch, actions, camera)
@@ -156,7 +156,7 @@ class WorldModel:
                 f"world {self.name!r} remembers nothing of what leaves the view; "
                 "train one with --set model.carry=true and a camera"
             )
-        noted = note(memory, self.canvas(frame)[:, :3], yaw, pitch, camera.fov_y)
+        noted = note(memory, uncrossed(frame, self._arm), yaw, pitch, camera.fov_y)
         return panorama(noted).permute(0, 2, 3, 1)
 
     def glimpses(self, frames: Tensor) -> Tensor:

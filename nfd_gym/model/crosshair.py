@@ -8,6 +8,8 @@ of the picture through, so it can be taken off.
 import torch
 from torch import Tensor
 
+from nfd_gym.model.pixels import to_float, to_uint8
+
 OPACITY = 0.45  # measured in Luanti 5.6 at 192x112; one end is half a pixel short
 LAST = 0.22
 
@@ -26,6 +28,18 @@ def without_cross(pixels: Tensor, arm: int) -> Tensor:
         return pixels
     hidden = opacity(pixels, arm)
     return ((pixels - hidden) / (1 - hidden)).clamp(-1.0, 1.0)
+
+
+def uncrossed(frames: Tensor, arm: int) -> Tensor:
+    """What `without_cross` leaves of frames uint8 (...,H,W,3), in bytes (...,3,H,W). Only a few
+    pixels differ from the frame, and only they are reckoned."""
+    pixels = frames.movedim(-1, -3).clone(memory_format=torch.contiguous_format)
+    if arm:
+        height, width = pixels.shape[-2:]
+        rows, columns = (slice(n // 2 - arm - 1, n // 2 + arm + 1) for n in (height, width))
+        bare = without_cross(to_float(frames[..., rows, columns, :]), arm)
+        pixels[..., rows, columns] = to_uint8(bare).movedim(-1, -3)
+    return pixels
 
 
 def opacity(pixels: Tensor, arm: int) -> Tensor:

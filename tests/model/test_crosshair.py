@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 from nfd_gym.actions import Camera, KeysAndMouse
-from nfd_gym.model.crosshair import with_cross, without_cross
+from nfd_gym.model.crosshair import uncrossed, with_cross, without_cross
 from nfd_gym.model.denoiser import FIELD, MOVED
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.world import WorldModel
@@ -21,6 +21,16 @@ def test_off_undoes_on() -> None:
     torch.testing.assert_close(without_cross(marked, 5), ground, atol=1e-5, rtol=0)
     rounded = to_float(to_uint8(marked))  # half a grey level, and it hides 70 % at most
     assert (without_cross(rounded, 5) - ground).abs().max() < 0.5 / 127.5 / 0.3 + 1e-4
+
+
+def test_bytes_come_off_as_floats_do() -> None:
+    random = torch.Generator().manual_seed(0)
+    for shape in ((2, 32, 48, 3), (2, 3, 33, 49, 3)):
+        frames = torch.randint(0, 256, shape, generator=random, dtype=torch.uint8)
+        before = frames.clone()
+        for arm in (0, 1, 5):
+            bare = to_uint8(without_cross(to_float(frames), arm)).movedim(-1, -3)
+            assert torch.equal(uncrossed(frames, arm), bare) and torch.equal(frames, before)
 
 
 def test_it_is_white_and_small() -> None:

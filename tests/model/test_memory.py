@@ -144,3 +144,15 @@ def test_a_panorama_shows_each_direction_at_its_place() -> None:
     for column, yaw in ((240, 0.0), (360, 90.0), (0, 180.0), (120, 270.0)):
         there = seen(yaw, 0.0)[0, :, 56, 96].float()
         assert (whole[0, :, 120, column] - there).abs().max() < 8
+
+
+def test_a_view_that_was_looked_up_before_is_the_same_view() -> None:
+    """Cells are kept from the recall to the note that follows; nothing may hang on that."""
+    memory = imagine(noise(2), angles(0.0, 10.0), FOV)
+    for yaw, pitch in ((angles(3.0, 7.0), angles(1.0, 2.0)), (angles(7.0, 3.0), angles(1.0, 2.0))):
+        whole = recall(memory, yaw, pitch, SIZE, FOV)
+        for lane in range(2):
+            one = slice(lane, lane + 1)
+            assert torch.equal(recall(memory[one], yaw[one], pitch[one], SIZE, FOV), whole[one])
+        again = note(memory, whole, yaw, pitch, FOV)
+        assert torch.equal(recall(again, yaw, pitch, SIZE, FOV), whole)
