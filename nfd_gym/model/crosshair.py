@@ -36,7 +36,7 @@ def uncrossed(frames: Tensor, arm: int) -> Tensor:
     pixels = frames.movedim(-1, -3).clone(memory_format=torch.contiguous_format)
     if arm:
         height, width = pixels.shape[-2:]
-        rows, columns = (slice(n // 2 - arm - 1, n // 2 + arm + 1) for n in (height, width))
+        rows, columns = (slice(max(0, n // 2 - arm - 1), n // 2 + arm + 1) for n in (height, width))
         bare = without_cross(to_float(frames[..., rows, columns, :]), arm)
         pixels[..., rows, columns] = to_uint8(bare).movedim(-1, -3)
     return pixels

@@ -35,7 +35,7 @@ def look_round(
     around, heading = pixels, (yaw + dyaw).remainder(360.0)
     turning = (dpitch != 0) | (dyaw != 0)
     view = (pixels.shape[-2], pixels.shape[-1])
-    if bool(turning.all()):  # nothing is picked out and put back: a fifth of the time
+    if bool(turning.all()):  # nothing to pick out and put back
         memory = note(memory, pixels, yaw, pitch, camera.fov_y)
         around = recall(memory, heading, after, view, camera.fov_y)
     elif bool(turning.any()):
