@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nfd_gym.actions import Continuous, KeysAndMouse
+from nfd_gym.model.heads import HeadsConfig, RewardHeads
 from nfd_gym.world import WorldError, WorldModel, WorldSettings
 
 
@@ -72,6 +73,11 @@ def test_the_fingerprint_is_of_weights_and_settings(tiny_world_path: Path, tmp_p
         changed.denoiser.tokens_out.bias[0] += 0.25
     replace(changed, settings=world.settings).save(tmp_path / "weights")
     assert WorldModel.load(tmp_path / "weights").fingerprint != world.fingerprint
+
+
+def test_heads_that_look_beyond_the_picture_are_refused(tiny_world: WorldModel) -> None:
+    with pytest.raises(WorldError, match="look at 64 pixels, its picture has 32; train them"):
+        replace(tiny_world, heads=RewardHeads(HeadsConfig(size=64, hidden=8)))
 
 
 FILES = ("world.json", "tokenizer.safetensors", "denoiser.safetensors")

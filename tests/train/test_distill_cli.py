@@ -76,6 +76,16 @@ def test_a_student_comes_out_and_resuming_changes_nothing(
     assert not torch.equal(once.tokens_out.weight, start.tokens_out.weight)
 
 
+def test_a_denoiser_can_go_on_from_a_student(
+    teacher: Path, tiny_world_path: Path, tmp_path: Path
+) -> None:
+    """Its critics, stored beside it, are left behind."""
+    assert distill(teacher, tiny_world_path / "starts", tmp_path / "out", steps=1) == 0
+    student, begun = runs.load_denoiser(tmp_path / "out")[0], runs.start_weights(tmp_path / "out")
+    assert begun.keys() == student.state_dict().keys()
+    assert all(torch.equal(value, begun[key]) for key, value in student.state_dict().items())
+
+
 def test_continuous_recipes_give_an_anchored_student_that_starts_as_the_teacher(
     teacher: Path, tiny_world_path: Path, tmp_path: Path
 ) -> None:
