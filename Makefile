@@ -20,7 +20,7 @@ play: $(STAMP)
 world: $(STAMP)
 	$(SUDO) apt-get update
 	$(SUDO) apt-get install -y --no-install-recommends $(GAME)
-	$(RUN) -m nfd_gym.worlds.luanti
+	$(RUN) -m nfd_gym.games.luanti
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

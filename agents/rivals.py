@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfd_gym.agent import Policy
+from nfd_gym.games.luanti.player import Player
 from nfd_gym.keyboard import COMBINATIONS
 from nfd_gym.settings import nearest
-from nfd_gym.worlds.player import Player
 
 Frames = NDArray[np.uint8]
 KINDS = "random[:TICKS], noop, hold:COMBINATION, scripted[:nobuild] or AGENT.zip"

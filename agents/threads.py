@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
-from nfd_gym.worlds.luanti.gate import GameDied
+from nfd_gym.games.luanti.gate import GameDied
 
 Tick = tuple[Any, float, bool, bool, dict[str, Any]]
 

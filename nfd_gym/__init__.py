@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 NFD_ENV = "nfd_gym.envs.nfd_env:NFDEnv"
 NFD_VECTOR_ENV = "nfd_gym.envs.vector_env:NFDVectorEnv"
-LUANTI_ENV = "nfd_gym.worlds.luanti.env:LuantiEnv"
+LUANTI_ENV = "nfd_gym.games.luanti.env:LuantiEnv"
 
 # Entry points are strings so that the import stays light and every spec survives EnvSpec.to_json().
 gymnasium.register(

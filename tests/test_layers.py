@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "runtime": {"model", "diffusion", "data", "world"},
     "train": {"model", "diffusion", "data", "world", "presets"},
     "envs": {"runtime", "data", "world"},
-    "worlds": {"data", "envs"},  # real games: they know nothing of the model
+    "games": {"data", "envs"},  # real games: they know nothing of the model
     "eval": {
         "model",
         "diffusion",
@@ -32,10 +32,10 @@ MAY_IMPORT = {
         "runtime",
         "train",
         "envs",
-        "worlds",
+        "games",
     },
     "agent": {"runtime"},  # a trained policy, read from its zip
-    "play": {"agent", "data", "world", "runtime", "envs", "worlds"},
+    "play": {"agent", "data", "world", "runtime", "envs", "games"},
     "__init__": set(),
     "__main__": set(),
 }
@@ -51,10 +51,10 @@ THIRD_PARTY = {
     "onnxruntime": {"runtime"},
     "pyarrow": {"data"},
     "h5py": {"data"},
-    "Xlib": {"worlds"},
-    "gymnasium": {"__init__", "actions", "agent", "data", "envs", "worlds", "play", "eval"},
+    "Xlib": {"games"},
+    "gymnasium": {"__init__", "actions", "agent", "data", "envs", "games", "play", "eval"},
     "torch": {"agent", "model", "diffusion", "runtime", "train", "envs", "eval", "world"},
-    "av": {"data", "eval", "play", "worlds"},
+    "av": {"data", "eval", "play", "games"},
 }
 
 
@@ -115,7 +115,7 @@ def test_imports_point_one_way(path):
         ("train", "from nfd_gym import runtime"),
         ("runtime", "import gymnasium"),
         ("envs", "import pygame"),
-        ("worlds", "from nfd_gym.model.denoiser import Denoiser"),
+        ("games", "from nfd_gym.model.denoiser import Denoiser"),
         ("eval", "import stable_baselines3"),
         ("play", "from . import hud"),
         ("data", "from __future__ import annotations"),

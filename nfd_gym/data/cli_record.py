@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
     if args.hours is not None:
         if not args.env.startswith("Luanti"):
             raise DataError("--hours is for Luanti-v0 and its scripted player; use --frames.")
-        return int(importlib.import_module("nfd_gym.worlds.recorder").main(args))
+        return int(importlib.import_module("nfd_gym.games.luanti.recorder").main(args))
     frames, clips = record(args.env, args.policy, args.frames, args.out, chosen, args.make)
     print(f"{args.out}: {frames:,} frames in {clips} clips")
     return 0

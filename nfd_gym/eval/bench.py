@@ -20,7 +20,7 @@ SUBJECTS = {
     "speculate": ("nfd_gym.eval.bench_speculate", "hits, discards, latency, quality of guessing"),
     "presets": ("nfd_gym.eval.bench_presets", "the paper's sizes, random weights, this device"),
     "data": ("nfd_gym.data.bench", "how fast recordings are read"),
-    "worlds": ("nfd_gym.worlds.bench", "how fast the real game runs"),
+    "games": ("nfd_gym.games.bench", "how fast the real game runs"),
 }
 
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from agents.lanes import Setup, make_lanes, make_vector
 from agents.sb3_vec import SB3Vec
 from agents.threads import ThreadVectorEnv
-from nfd_gym.worlds.luanti.gate import GameDied
+from nfd_gym.games.luanti.gate import GameDied
 from tests.agents.conftest import Counter
 
 

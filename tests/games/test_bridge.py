@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from nfd_gym.worlds.bridge import BridgeEnv, BridgeError
-from nfd_gym.worlds.bridge_server import decode, encode
+from nfd_gym.games.bridge import BridgeEnv, BridgeError
+from nfd_gym.games.bridge_server import decode, encode
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from nfd_gym.games.luanti.gaze import PIXEL_DEGREES, Gaze, Pixels
+from nfd_gym.games.luanti.senses import AHEAD, BACK, LEFT, RIGHT, Senses, wrap
 from nfd_gym.keyboard import KEYS
-from nfd_gym.worlds.gaze import PIXEL_DEGREES, Gaze, Pixels
-from nfd_gym.worlds.senses import AHEAD, BACK, LEFT, RIGHT, Senses, wrap
 
 Keys = frozenset[str]
 NONE: Keys = frozenset()

@@ -5,7 +5,7 @@ from typing import Any
 
 from nfd_gym.data.clip import Event
 from nfd_gym.envs.tasks import Facts
-from nfd_gym.worlds.luanti.game import PIXEL_DEGREES
+from nfd_gym.games.luanti.game import PIXEL_DEGREES
 
 PITCH_LIMIT = 89.5
 

@@ -23,11 +23,11 @@ from nfd_gym.actions import KeysAndMouse
 from nfd_gym.data.cli_record import PRESETS
 from nfd_gym.data.clip import DataError, Event
 from nfd_gym.data.store import ClipFile, ClipWriter
+from nfd_gym.games.luanti.env import LuantiEnv
+from nfd_gym.games.luanti.footage import LONGEST_CUT, Judge
+from nfd_gym.games.luanti.gate import GameDied
+from nfd_gym.games.luanti.player import Player
 from nfd_gym.settings import resolve
-from nfd_gym.worlds.footage import LONGEST_CUT, Judge
-from nfd_gym.worlds.luanti.env import LuantiEnv
-from nfd_gym.worlds.luanti.gate import GameDied
-from nfd_gym.worlds.player import Player
 
 CLIPS_PER_WORLD = 5
 LENGTHS = (1200, 1801)  # ticks of a clip: 60 to 90 s

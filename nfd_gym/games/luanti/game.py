@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nfd_gym.worlds.luanti import folder as folders
-from nfd_gym.worlds.luanti import install, shim
-from nfd_gym.worlds.luanti.gamelog import GameLog
-from nfd_gym.worlds.luanti.gate import GameDied, Gate
-from nfd_gym.worlds.luanti.keyboard import Keyboard
-from nfd_gym.worlds.luanti.process import Supervised
+from nfd_gym.games.luanti import folder as folders
+from nfd_gym.games.luanti import install, shim
+from nfd_gym.games.luanti.gamelog import GameLog
+from nfd_gym.games.luanti.gate import GameDied, Gate
+from nfd_gym.games.luanti.keyboard import Keyboard
+from nfd_gym.games.luanti.process import Supervised
 
 START_SECONDS = 120.0  # of one attempt; typical is 3, on a machine that is ten times overbooked 60
 FRAME_SECONDS = 30.0  # typical is 0.015

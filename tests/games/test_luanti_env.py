@@ -17,10 +17,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import nfd_gym  # noqa: F401 - registers the id
-from nfd_gym.worlds.bench import own_temporary_folder, traces
-from nfd_gym.worlds.luanti import check
-from nfd_gym.worlds.luanti.env import LuantiEnv
-from nfd_gym.worlds.luanti.gate import GameDied
+from nfd_gym.games.bench import own_temporary_folder, traces
+from nfd_gym.games.luanti import check
+from nfd_gym.games.luanti.env import LuantiEnv
+from nfd_gym.games.luanti.gate import GameDied
 
 pytestmark = [
     pytest.mark.luanti,
@@ -167,7 +167,7 @@ def test_a_dead_game_is_named_and_reset_starts_another(env: LuantiEnv) -> None:
 
 
 def test_a_hanging_game_is_named(env: LuantiEnv, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nfd_gym.worlds.luanti.game.FRAME_SECONDS", 0.3)
+    monkeypatch.setattr("nfd_gym.games.luanti.game.FRAME_SECONDS", 0.3)
     os.kill(games()[0], signal.SIGSTOP)
     with pytest.raises(GameDied, match="no frame within"):
         press(env)
@@ -177,7 +177,7 @@ def test_a_hanging_game_is_named(env: LuantiEnv, monkeypatch: pytest.MonkeyPatch
 
 def games() -> list[int]:
     """Process ids of the games below this process."""
-    from nfd_gym.worlds.bench import _family
+    from nfd_gym.games.bench import _family
 
     return [pid for name, pid in _family().items() if name == "minetest"]
 
@@ -199,7 +199,7 @@ def test_a_killed_controller_leaves_nothing(number: signal.Signals) -> None:
     code = (
         # a background shell (CI) hands down an ignored SIGINT
         "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from nfd_gym.worlds.luanti.game import Game\n"
+        "from nfd_gym.games.luanti.game import Game\n"
         "game = Game(64, 64, 1, 'flat')\nprint('up', flush=True)\n"
         "while True: game.step(frozenset(), 1, 0)"
     )

@@ -5,7 +5,7 @@ from Xlib.display import Display
 from Xlib.error import ConnectionClosedError
 from Xlib.ext import xtest
 
-from nfd_gym.worlds.luanti.gate import GameDied
+from nfd_gym.games.luanti.gate import GameDied
 
 # MineRL key -> X key symbol; what is missing has no counterpart in Minetest Game (see env.py).
 KEYS = {

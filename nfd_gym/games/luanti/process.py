@@ -9,14 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from nfd_gym.worlds.luanti.gate import GameDied
+from nfd_gym.games.luanti.gate import GameDied
 
 
 class Supervised:
     """One X server and one game under a supervisor (see supervisor.py)."""
 
     def __init__(self, job: dict[str, Any], lock: int, pass_fds: Sequence[int]) -> None:
-        script = str(files("nfd_gym.worlds.luanti").joinpath("supervisor.py"))
+        script = str(files("nfd_gym.games.luanti").joinpath("supervisor.py"))
         self.folder = Path(job["folder"])
         self._owner = os.getpid()
         self._process = subprocess.Popen(

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from nfd_gym import dialects
 from nfd_gym.actions import KeysAndMouse
+from nfd_gym.games.bridge_server import decode, encode
 from nfd_gym.settings import nearest
-from nfd_gym.worlds.bridge_server import decode, encode
 
 Frame = npt.NDArray[np.uint8]
 TO_DIALECT: dict[str, Callable[[npt.NDArray[np.float32]], dict[str, Any]]] = {
@@ -45,7 +45,7 @@ class Peer:
     def __init__(
         self, python: str, make: str, arguments: Mapping[str, Any], timeout_s: float
     ) -> None:
-        script = str(files("nfd_gym.worlds").joinpath("bridge_server.py"))
+        script = str(files("nfd_gym.games").joinpath("bridge_server.py"))
         self._log = tempfile.TemporaryFile()
         try:
             self._process = subprocess.Popen(

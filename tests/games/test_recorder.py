@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nfd_gym.data.sources import open_source
-from nfd_gym.worlds import recorder
-from nfd_gym.worlds.luanti.gate import GameDied
-from nfd_gym.worlds.recorder import Recorder, Recording, clip_name
+from nfd_gym.games.luanti import recorder
+from nfd_gym.games.luanti.gate import GameDied
+from nfd_gym.games.luanti.recorder import Recorder, Recording, clip_name
 
 SIZE = (32, 24)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from nfd_gym.games.luanti.folder import MAPGENS
 from nfd_gym.settings import nearest
-from nfd_gym.worlds.luanti.folder import MAPGENS
 
 # Drawn when no place is asked for; the commonest lands come more than once.
 BIOMES = (

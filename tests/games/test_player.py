@@ -8,9 +8,9 @@ import pytest
 from gymnasium.spaces import Space
 
 from nfd_gym.actions import KeysAndMouse
+from nfd_gym.games.luanti.player import Player
+from nfd_gym.games.luanti.senses import Senses
 from nfd_gym.keyboard import KEY_INDEX
-from nfd_gym.worlds.player import Player
-from nfd_gym.worlds.senses import Senses
 
 OPEN: dict[str, Any] = {
     "position": (0.0, 9.0, 0.0), "yaw": 0.0, "pitch": 5.0, "on_ground": True, "in_liquid": False,

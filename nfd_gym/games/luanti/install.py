@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nfd_gym.worlds.luanti import shim
+from nfd_gym.games.luanti import shim
 
 PACKAGES = "minetest xvfb libgl1-mesa-dri gcc libc6-dev"
 APT = f"apt-get update && apt-get install -y --no-install-recommends {PACKAGES}"
@@ -66,7 +66,7 @@ def version() -> str | None:
 
 
 def main() -> int:
-    """`python -m nfd_gym.worlds.luanti`: prints the result; used by `make world`."""
+    """`python -m nfd_gym.games.luanti`: prints the result; used by `make world`."""
     missing = check()
     for sentence in missing:
         print(sentence)

@@ -1,4 +1,4 @@
-"""`python -m nfd_gym bench worlds`: how fast the twin runs, and whether it leaves anything behind.
+"""`python -m nfd_gym bench games`: how fast the twin runs, and whether it leaves anything behind.
 
 The speed is measured through `env.step` with the scripted player in ordinary grassland and forest.
 `--steps N` adds one long run with its memory, `--cycles N` starts and ends the game N times, every
@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from nfd_gym.worlds.luanti.env import LuantiEnv
-from nfd_gym.worlds.luanti.folder import PREFIX
-from nfd_gym.worlds.player import Player
+from nfd_gym.games.luanti.env import LuantiEnv
+from nfd_gym.games.luanti.folder import PREFIX
+from nfd_gym.games.luanti.player import Player
 
 SUPERVISOR = "luanti/supervisor.py"  # as it appears in a command line
 PLACES = ("grassland", "deciduous_forest")
 # The victim of a kill cycle: says "alive" and plays until it is killed.
 VICTIM = """
 import nfd_gym
-from nfd_gym.worlds.luanti.env import LuantiEnv
+from nfd_gym.games.luanti.env import LuantiEnv
 print("alive", flush=True)
 env = LuantiEnv(action_space="discrete")
 while True:
@@ -96,7 +96,7 @@ def endurance(steps: int, seed: int = 0) -> dict[str, Any]:
 def cycles(count: int, seed: int = 0) -> dict[str, Any]:
     """Starts and ends the game `count` times, every tenth with SIGKILL to its controller. Returns
     what was left behind: processes, folders, X sockets and shared memory that are new since."""
-    from nfd_gym.worlds.luanti.game import Game  # needs python-xlib, which `bench --help` must not
+    from nfd_gym.games.luanti.game import Game  # needs python-xlib, which `bench --help` must not
 
     chance, starts = random.Random(seed), []
     with own_temporary_folder() as root:

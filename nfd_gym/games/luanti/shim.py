@@ -25,7 +25,7 @@ def compiler() -> str | None:
 
 def build() -> Path:
     """Path of the compiled shim. Compiles on first use; side effect: a file in the cache folder."""
-    source = files("nfd_gym.worlds.luanti").joinpath("shim.c").read_bytes()
+    source = files("nfd_gym.games.luanti").joinpath("shim.c").read_bytes()
     name = f"shim-{platform.machine()}-{hashlib.sha256(source).hexdigest()[:12]}.so"
     target = cache_folder() / name
     if target.exists():

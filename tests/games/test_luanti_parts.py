@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nfd_gym.worlds.footage import PATIENCE, STILL_TICKS, Judge
-from nfd_gym.worlds.luanti import install
-from nfd_gym.worlds.luanti.folder import PREFIX, create, sweep
-from nfd_gym.worlds.luanti.gate import GameDied, Gate
-from nfd_gym.worlds.luanti.places import BIOMES, Spot, Wish, command
-from nfd_gym.worlds.luanti.process import Supervised
+from nfd_gym.games.luanti import install
+from nfd_gym.games.luanti.folder import PREFIX, create, sweep
+from nfd_gym.games.luanti.footage import PATIENCE, STILL_TICKS, Judge
+from nfd_gym.games.luanti.gate import GameDied, Gate
+from nfd_gym.games.luanti.places import BIOMES, Spot, Wish, command
+from nfd_gym.games.luanti.process import Supervised
 
 # Stands in for Xvfb: says a display number, then waits. Argument: how long it lives.
 DISPLAY = """
@@ -81,7 +81,7 @@ def test_an_exact_place_is_mirrored_for_the_game() -> None:
 
 def test_pixels_never_stray_from_the_commanded_sum() -> None:
     pytest.importorskip("Xlib")
-    from nfd_gym.worlds.luanti.game import PIXEL_DEGREES, pixels
+    from nfd_gym.games.luanti.game import PIXEL_DEGREES, pixels
 
     rng, carry, moved, asked = np.random.default_rng(0), 0.0, 0, 0.0
     for degrees in rng.normal(0, 5, 2000):
@@ -94,7 +94,7 @@ def test_pixels_never_stray_from_the_commanded_sum() -> None:
 def test_tracker_speaks_minecraft() -> None:
     """The game's line of a frame has the frame's position but the view of the frame before."""
     pytest.importorskip("Xlib")
-    from nfd_gym.worlds.luanti.tracker import Tracker
+    from nfd_gym.games.luanti.tracker import Tracker
 
     server = {
         "biome": "desert", "light": 15, "head": False, "kinds": "fswlcfff",
@@ -119,7 +119,7 @@ def test_tracker_speaks_minecraft() -> None:
 
 def test_the_view_widens_for_narrow_pictures_only() -> None:
     pytest.importorskip("Xlib")
-    from nfd_gym.worlds.luanti.tracker import view_fov
+    from nfd_gym.games.luanti.tracker import view_fov
 
     assert view_fov(192, 112) == view_fov(640, 384) == 72.0
     assert view_fov(64, 64) == pytest.approx(72 * 1.6**0.5)

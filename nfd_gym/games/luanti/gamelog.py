@@ -6,7 +6,7 @@ import os
 from collections import deque
 from typing import Any
 
-from nfd_gym.worlds.luanti.gate import GameDied
+from nfd_gym.games.luanti.gate import GameDied
 
 PIPE_BYTES = 1 << 20
 MARKS = ("@frame {", "@event {", "@server {")

@@ -11,12 +11,12 @@ from gymnasium.error import DependencyNotInstalled, ResetNeeded
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.envs.tasks import Task, make_task
 from nfd_gym.envs.window import Window
-from nfd_gym.worlds.luanti.install import check
-from nfd_gym.worlds.luanti.places import Wish, command
+from nfd_gym.games.luanti.install import check
+from nfd_gym.games.luanti.places import Wish, command
 
 if TYPE_CHECKING:
-    from nfd_gym.worlds.luanti.game import Game
-    from nfd_gym.worlds.luanti.tracker import Tracker
+    from nfd_gym.games.luanti.game import Game
+    from nfd_gym.games.luanti.tracker import Tracker
 
 LARGEST = (640, 384)
 SMALLEST = (32, 32)
@@ -76,7 +76,7 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
             raise ValueError(f"render_mode is 'human', 'rgb_array' or None, got {render_mode!r}.")
         if pace is not None and not pace > 0:
             raise ValueError(f"pace is in steps per second and must be above 0, got {pace!r}.")
-        from nfd_gym.worlds.luanti.tracker import view_fov  # after the check: needs python-xlib
+        from nfd_gym.games.luanti.tracker import view_fov  # after the check: needs python-xlib
 
         self.size = (width, height)
         self.codec = KeysAndMouse(action_space, Camera(view_fov(width, height), crosshair=5))
@@ -118,9 +118,9 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         )
 
     def step(self, action: Any) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
-        from nfd_gym.worlds.luanti.game import pixels
-        from nfd_gym.worlds.luanti.gate import GameDied
-        from nfd_gym.worlds.luanti.keyboard import PRESSABLE
+        from nfd_gym.games.luanti.game import pixels
+        from nfd_gym.games.luanti.gate import GameDied
+        from nfd_gym.games.luanti.keyboard import PRESSABLE
 
         if self._game is None or self._tracker is None:
             raise ResetNeeded("call reset() before step().")
@@ -166,7 +166,7 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
     # ---- parts ------------------------------------------------------------------------------
 
     def _running_game(self, wish: Wish) -> "Game":
-        from nfd_gym.worlds.luanti.game import Game
+        from nfd_gym.games.luanti.game import Game
 
         world = (wish.mapgen, wish.world_seed)
         if self._game is None or self._world != world or not self._game.running:
@@ -176,7 +176,7 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         return self._game
 
     def _begin(self, game: "Game") -> tuple[Frame, dict[str, Any]]:
-        from nfd_gym.worlds.luanti.tracker import Tracker
+        from nfd_gym.games.luanti.tracker import Tracker
 
         game.step(frozenset({"hotbar.1"}), 0, 0)
         game.step(frozenset(), 0, 0)  # a quiet frame: its logged look is its own

@@ -29,7 +29,7 @@ def create(width: int, height: int, world_seed: int, mapgen: str) -> tuple[Path,
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    package = files("nfd_gym.worlds.luanti")
+    package = files("nfd_gym.games.luanti")
     for side, place in (
         ("server", folder / "world" / "worldmods" / "nfd_server"),
         ("client", folder / "home" / ".minetest" / "clientmods" / "nfd_client"),
