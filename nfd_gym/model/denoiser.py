@@ -1,7 +1,8 @@
 """Denoiser: a block-causal diffusion transformer that predicts the clean frame.
 
-Every frame brings its noisy tokens, its noise level, the action that produced it, and (recycled)
-the encoded last frame. All tokens of a frame see each other; in every `causal_every`-th block they
+Every frame brings its noisy tokens, its noise level, a control vector (the action that produced it
+and what the body says) and condition tokens (the memory's view of the coming frame: its code first,
+then masks and rays). All tokens of a frame see each other; in every `causal_every`-th block they
 also see the frames of the window before. One module serves training (`forward` on a clip with its
 own noise levels, or `packed` teacher forcing) and cached rollout (`forward` with a cache).
 """
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 
 from nfd_gym.model.attention import over_frames, over_packed, within_frames
 from nfd_gym.model.cache import FrameCache
-from nfd_gym.model.motion import Motion
-from nfd_gym.model.recycle import KINDS, VIEW
 from nfd_gym.model.rope import angles, rotate
+
+RAY_WIDTH = 81  # of model/rays.py; checked there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,50 +27,38 @@ class DenoiserConfig:
     tokens_h: int = 7
     tokens_w: int = 12
     channels: int = 128
-    action_width: int = 25
-    width: int = 256
+    control_width: int = 25  # A + K: the action and what the body tells
+    width: int = 192
     depth: int = 6
-    heads: int = 4
+    heads: int = 6
     mlp_ratio: int = 4
-    window: int = 8  # frames before the present one that a causal block sees
+    window: int = 3  # frames before the present one that a causal block sees
     causal_every: int = 3  # 1: every block looks back, as in the paper; 3: blocks 3, 6, ... do
-    # The last frame as input: "none", "plain", "warp"ed by the commanded rotation, "both", or
-    # "walk": both, and the commanded step, from which `motion` knows how far near things slide.
-    recycle: str = "warp"
-    motion: int = 0  # learned motion of the recycled frame, so many cells along a token; 0: none
-    patch: int = 16  # pixels a token spans and ...
-    fov_y: float = 72.0  # ... degrees the picture does: only `motion` asks
-    carry: bool = False  # what the code of the last frame lost goes along with `motion`
-    places: bool = False  # learned embedding of the place on the screen, beside relative RoPE
-    form: str = "x"  # the head's "x" is clean, "anchored": (1-s)*noisy + s*D, "v": velocity
+    condition: bool = True  # the memory's view is an input and the prediction is a change to it
+    masks: int = 0  # masks of the view (sharp and E kinds of edit), each 16 numbers a token
+    rays: bool = False  # tokens know where their ray starts and points
+    fov_y: float = 72.0  # degrees; only rays ask
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
             raise ValueError(f"width {self.width} must be a multiple of 2 * heads ({self.heads})")
-        if self.recycle not in KINDS:
-            raise ValueError(f"recycle must be one of {tuple(KINDS)}, got {self.recycle!r}")
-        if self.form not in ("x", "anchored", "v"):
-            raise ValueError(f"form must be 'x', 'anchored' or 'v', got {self.form!r}")
-        if self.motion and (self.recycle == "none" or self.form == "v"):
-            raise ValueError(
-                "motion moves the recycled frame of a clean prediction; set motion to 0 "
-                f"for recycle={self.recycle!r}, form={self.form!r}"
-            )
-        if self.carry and not self.motion:
-            raise ValueError("carry follows the motion of the last frame; set motion above 0")
         if self.depth < self.causal_every:
             raise ValueError(
                 f"no block would look back: depth {self.depth} < causal_every {self.causal_every}"
             )
+        if (self.masks or self.rays) and not self.condition:
+            raise ValueError("masks and rays are part of the condition; set condition to true")
 
     @property
     def tokens(self) -> int:
         return self.tokens_h * self.tokens_w
 
     @property
-    def given(self) -> int:
-        """Channels of the recycled input."""
-        return KINDS[self.recycle] * self.channels + VIEW * (self.recycle == "walk")
+    def condition_width(self) -> int:
+        """G: channels of a condition token."""
+        if not self.condition:
+            return 0
+        return self.channels + 16 * self.masks + RAY_WIDTH * self.rays
 
     @property
     def head_dim(self) -> int:
@@ -80,7 +69,6 @@ class DenoiserConfig:
         return [i for i in range(self.depth) if (i + 1) % self.causal_every == 0]
 
 
-MOVED, FIELD = -1, -2  # what `watch` hears beside the blocks: frames before the paint, motion
 Look = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (block, q, k, v) -> attended values
 
 
@@ -89,17 +77,12 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         d, c = config.width, config.channels
-        self.tokens_in = nn.Linear(c + config.given, d)
-        # The hand and the crosshair have their places on the screen; RoPE knows distances only.
-        self.places = nn.Parameter(torch.zeros(config.tokens, d)) if config.places else None
-        self.condition = Condition(config.action_width, d)
+        self.tokens_in = nn.Linear(c + config.condition_width, d)
+        self.places = nn.Parameter(torch.zeros(config.tokens, d))  # RoPE knows distances only
+        self.condition = Condition(config.control_width, d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.modulation_out = nn.Linear(d, 2 * d)
         self.tokens_out = nn.Linear(d, c)
-        self.motion = None
-        if config.motion:
-            grid, walks = (config.tokens_h, config.tokens_w), config.recycle == "walk"
-            self.motion = Motion(grid, d, c, config.patch, config.motion, config.fov_y, walks)
         for zero in (self.modulation_out, self.tokens_out):
             nn.init.zeros_(zero.weight)
             nn.init.zeros_(zero.bias)
@@ -108,15 +91,14 @@ class Denoiser(nn.Module):
         self,
         noisy: Tensor,
         sigma: Tensor,
-        actions: Tensor,
-        recycled: Tensor | None = None,
+        control: Tensor,
+        condition: Tensor | None = None,
         cache: FrameCache | None = None,
         commit: int = 0,
-        watch: Callable[[int, Tensor], None] | None = None,
     ) -> Tensor:
         """Clean prediction (B,T,N,C) of T frames, block-causal among themselves and over the cache.
 
-        Shapes: noisy (B,T,N,C), recycled (B,T,N,config.given), sigma (B,T), actions (B,T,A).
+        Shapes: noisy (B,T,N,C), sigma (B,T), control (B,T,A+K), condition (B,T,N,G).
         Side effect: the first `commit` frames' keys and values are appended to the cache.
         """
         past = cache.length if cache else 0
@@ -137,7 +119,7 @@ class Denoiser(nn.Module):
                 rotate(q, turn[past:]), rotate(k, turn), v, past, self.config.window, mask
             )
 
-        clean = self._run(noisy, sigma, actions, recycled, look, watch)
+        clean, _ = self._run(noisy, sigma, control, condition, look)
         if commit and cache is not None:
             cache.append(
                 torch.stack([k[:, :commit] for k, _ in kept]),
@@ -151,48 +133,40 @@ class Denoiser(nn.Module):
         noisy: Tensor,
         sigma_clean: Tensor,
         sigma: Tensor,
-        actions: Tensor,
-        recycled: Tensor | None = None,
+        control: Tensor,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Teacher forcing: predicts the noisy half; noisy frames see the clean ones before them."""
-        tokens = torch.cat([clean, noisy], dim=1)
-        out = self._run(
-            tokens,
-            torch.cat([sigma_clean, sigma], dim=1),
-            actions.repeat(1, 2, 1),
-            None if recycled is None else recycled.repeat(1, 2, 1, 1),
-            self._packed_look(clean.shape[1], clean.device),
-        )
-        return out[:, clean.shape[1] :]
+        return self.packed_features(clean, noisy, sigma_clean, sigma, control, condition, ())[0]
 
-    def features(
+    def packed_features(
         self,
         clean: Tensor,
         noisy: Tensor,
         sigma_clean: Tensor,
         sigma: Tensor,
-        actions: Tensor,
-        recycled: Tensor | None,
-        blocks: list[int],
-    ) -> list[Tensor]:
-        """Tokens (B,T,N,D) of the noisy half after the named blocks, packed as in `packed`."""
-        kept: list[Tensor] = []
-        self._run(
+        control: Tensor,
+        condition: Tensor | None,
+        blocks: tuple[int, ...],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As `packed`, and the tokens (B,T,N,D) of the noisy half after the named blocks."""
+        count = clean.shape[1]
+        out, features = self._run(
             torch.cat([clean, noisy], dim=1),
             torch.cat([sigma_clean, sigma], dim=1),
-            actions.repeat(1, 2, 1),
-            None if recycled is None else recycled.repeat(1, 2, 1, 1),
-            self._packed_look(clean.shape[1], clean.device),
-            lambda index, x: kept.append(x[:, clean.shape[1] :]) if index in blocks else None,
+            control.repeat(1, 2, 1),
+            None if condition is None else condition.repeat(1, 2, 1, 1),
+            self._packed_look(count, clean.device),
+            blocks,
         )
-        return kept
+        return out[:, count:], [kept[:, count:] for kept in features]
 
-    def make_cache(self, lanes: int, spare: int = 0) -> FrameCache:
+    def make_cache(self, num_envs: int, spare: int = 0) -> FrameCache:
         c = self.config
         where = self.tokens_in.weight
         return FrameCache(
             len(c.causal_blocks),
-            lanes,
+            num_envs,
             c.window,
             c.tokens,
             c.heads,
@@ -225,41 +199,28 @@ class Denoiser(nn.Module):
         self,
         noisy: Tensor,
         sigma: Tensor,
-        actions: Tensor,
-        recycled: Tensor | None,
+        control: Tensor,
+        condition: Tensor | None,
         look: Look,
-        watch: Callable[[int, Tensor], None] | None = None,
-    ) -> Tensor:
-        if (recycled is None) != (self.config.recycle == "none"):
+        blocks: tuple[int, ...] = (),
+    ) -> tuple[Tensor, list[Tensor]]:
+        if (condition is None) == self.config.condition:
             raise ValueError(
-                f"recycle={self.config.recycle!r} does not fit recycled={type(recycled).__name__}"
+                f"condition={self.config.condition} does not fit {type(condition).__name__}"
             )
-        x = self.tokens_in(noisy if recycled is None else torch.cat([noisy, recycled], dim=-1))
-        if self.places is not None:
-            x = x + self.places
-        condition = self.condition(sigma, actions)[:, :, None]  # (B, T, 1, D)
+        x = self.tokens_in(noisy if condition is None else torch.cat([noisy, condition], dim=-1))
+        x = x + self.places
+        vector = self.condition(sigma, control)[:, :, None]  # (B, T, 1, D)
+        features: list[Tensor] = []
         for index, block in enumerate(self.blocks):
-            x = block(x, condition, lambda q, k, v, i=index: look(i, q, k, v))
-            if watch:
-                watch(index, x)
-        shift, scale = self.modulation_out(condition).chunk(2, dim=-1)
-        hidden = _norm(x) * (1 + scale) + shift
-        out: Tensor = self.tokens_out(hidden)
-        level = sigma[..., None, None]
-        if self.config.form == "v":
-            return noisy - level * out
-        if recycled is not None:
-            c = self.config.channels
-            moved = recycled[..., :c]
-            if self.motion:
-                out, moved, field = self.motion(hidden, recycled, out)
-                if watch:
-                    watch(FIELD, field)
-            else:
-                out = out + moved
-            if watch:
-                watch(MOVED, moved)
-        return (1 - level) * noisy + level * out if self.config.form == "anchored" else out
+            x = block(x, vector, lambda q, k, v, i=index: look(i, q, k, v))
+            if index in blocks:
+                features.append(x)
+        shift, scale = self.modulation_out(vector).chunk(2, dim=-1)
+        out: Tensor = self.tokens_out(_norm(x) * (1 + scale) + shift)
+        if condition is not None:
+            out = out + condition[..., : self.config.channels]
+        return out, features
 
 
 class Block(nn.Module):
@@ -294,18 +255,18 @@ class Block(nn.Module):
 
 
 class Condition(nn.Module):
-    """One vector per frame from its noise level and its action."""
+    """One vector per frame from its noise level and its control."""
 
-    def __init__(self, action_width: int, width: int, bands: int = 16) -> None:
+    def __init__(self, control_width: int, width: int, bands: int = 16) -> None:
         super().__init__()
         self.bands = bands
         self.level = nn.Sequential(nn.Linear(2 * bands, width), nn.SiLU(), nn.Linear(width, width))
-        self.action = nn.Sequential(
-            nn.Linear(3 * action_width, width), nn.SiLU(), nn.Linear(width, width)
+        self.control = nn.Sequential(
+            nn.Linear(3 * control_width, width), nn.SiLU(), nn.Linear(width, width)
         )
 
-    def forward(self, sigma: Tensor, actions: Tensor) -> Tensor:
-        """sigma (B,T), actions (B,T,A) -> (B,T,D).
+    def forward(self, sigma: Tensor, control: Tensor) -> Tensor:
+        """sigma (B,T), control (B,T,A+K) -> (B,T,D).
 
         Frequencies grow from 1, not 1000: the derivative to sigma stays small, which
         continuous-time distillation needs.
@@ -317,9 +278,9 @@ class Condition(nn.Module):
         waves = torch.cat([phase.cos(), phase.sin()], dim=-1)
         # sines beside the raw values let a linear layer tell small camera steps apart
         rich = torch.cat(
-            [actions, (math.pi * actions).sin(), (4 * math.pi * actions).sin()], dim=-1
+            [control, (math.pi * control).sin(), (4 * math.pi * control).sin()], dim=-1
         )
-        return F.silu(self.level(waves) + self.action(rich))
+        return F.silu(self.level(waves) + self.control(rich))
 
 
 def _norm(x: Tensor) -> Tensor:

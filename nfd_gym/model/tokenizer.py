@@ -1,19 +1,21 @@
-"""Tokenizer: frames <-> continuous latents, one token per 16x16 patch.
+"""Tokenizer: frames <-> continuous latents, one token a patch, colour and inverse depth together.
 
-It starts as a linear patch code (PCA), which is already good and nearly free, and learns only what
-is not linear: a small residual net beside the encoder, one beside the decoder, and a refiner that
-sees across patch borders. All three are zero-initialised, so training begins at the PCA's quality.
-
-Without the nets (`hidden=0`) the code is a projection: encoding a decoded picture changes nothing,
-so a rollout that recycles its own frames loses nothing to the code however long it runs.
+A linear patch code (principal components), so it is a projection: encoding a decoded frame changes
+nothing, and a rollout loses nothing to the code however long it runs. Latents have the deviation
+std^(1 - whiten): whiten = 1 gives every channel unit deviation, 0.5 keeps half of the natural
+spectrum, so that noise drowns fine detail before coarse shape.
 """
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, reduce
 from torch import Tensor, nn
+
+from nfd_gym.model.pixels import to_float
+
+NEAREST = 2.56  # nearness (1/m) that the code maps to 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +23,9 @@ class TokenizerConfig:
     height: int = 112
     width: int = 192
     patch: int = 16
-    channels: int = 128
-    hidden: int = 192  # width of the nets on the token grid; 0: no nets, only the linear code
-    refine: int = 48  # width of the nets at a quarter of the picture's size
+    channels: int = 128  # of colour
+    depth_channels: int = 0  # of inverse depth; 0: a world without depth
+    whiten: float = 1.0
 
     def __post_init__(self) -> None:
         if self.height % self.patch or self.width % self.patch:
@@ -33,6 +35,8 @@ class TokenizerConfig:
             )
         if self.patch % 4:
             raise ValueError(f"patch must be a multiple of 4, got {self.patch}")
+        if not 0.0 <= self.whiten <= 1.0:
+            raise ValueError(f"whiten must be within 0 and 1, got {self.whiten}")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -42,119 +46,124 @@ class TokenizerConfig:
     def tokens(self) -> int:
         return self.grid[0] * self.grid[1]
 
+    @property
+    def latents(self) -> int:
+        """Channels C of a token."""
+        return self.channels + self.depth_channels
 
-class Tokenizer(nn.Module):
-    """`encode` gives latents (B,N,C) of unit deviation per channel; `decode` inverts it."""
+
+class PatchCode(nn.Module):
+    """Linear code of (B,K,H,W) pictures: K*p*p values of a patch <-> `channels` numbers."""
 
     mean: Tensor
+    basis: Tensor
     std: Tensor
+
+    def __init__(self, planes: int, patch: int, channels: int, whiten: float) -> None:
+        super().__init__()
+        self.planes, self.patch, self.whiten = planes, patch, whiten
+        self.register_buffer("mean", torch.zeros(planes * patch * patch))
+        self.register_buffer("basis", torch.eye(planes * patch * patch, channels))
+        self.register_buffer("std", torch.ones(channels))
+
+    def encode(self, picture: Tensor) -> Tensor:
+        p = self.patch
+        patches = rearrange(picture, "b k (h p) (w q) -> b (h w) (k p q)", p=p, q=p)
+        code: Tensor = (patches - self.mean) @ self.basis / self._scale()
+        return code
+
+    def decode(self, code: Tensor, grid: tuple[int, int]) -> Tensor:
+        p, (h, w) = self.patch, grid
+        patches = (code * self._scale()) @ self.basis.T + self.mean
+        return rearrange(
+            patches, "b (h w) (k p q) -> b k (h p) (w q)", h=h, w=w, k=self.planes, p=p, q=p
+        )
+
+    def _scale(self) -> Tensor:
+        return self.std**self.whiten * self.std[0] ** (1 - self.whiten)
+
+    @torch.no_grad()
+    def fit(self, pictures: Tensor) -> None:
+        """Principal components of pictures (B,K,H,W)."""
+        p = self.patch
+        patches = rearrange(pictures, "b k (h p) (w q) -> (b h w) (k p q)", p=p, q=p).double()
+        centre = patches.mean(0)
+        patches = patches - centre
+        values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+        count = self.basis.shape[1]
+        self.mean.copy_(centre)
+        self.basis.copy_(vectors[:, -count:].flip(-1))
+        self.std.copy_(values.flip(-1)[:count].clamp_min(1e-8).sqrt())
+
+
+class Tokenizer(nn.Module):
+    """`encode` gives latents (B,N,C), colour channels first; `decode` inverts it."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         self.config = config
-        c, patch = config.channels, config.patch
-        self.patch_in = nn.Linear(3 * patch * patch, c)
-        self.patch_out = nn.Linear(c, 3 * patch * patch)
-        self.encoder = EncoderNet(config) if config.hidden else None
-        self.decoder = DecoderNet(config) if config.hidden else None
-        for parameter in (*self.patch_in.parameters(), *self.patch_out.parameters()):
-            parameter.lr_scale = 0.1  # type: ignore[attr-defined]  # already good: only drifts
-        self.register_buffer("mean", torch.zeros(c))
-        self.register_buffer("std", torch.ones(c))
+        self.colour = PatchCode(3, config.patch, config.channels, config.whiten)
+        self.depth = (
+            PatchCode(1, config.patch, config.depth_channels, config.whiten)
+            if config.depth_channels
+            else None
+        )
 
-    def encode(self, pixels: Tensor) -> Tensor:
-        """float (B,3,H,W) in [-1,1] -> latents (B,N,C)."""
-        raw: Tensor = self.patch_in(self._patches(pixels))
-        if self.encoder is not None:
-            raw = raw + self.encoder(pixels)
-        return (raw - self.mean) / self.std
+    def encode(self, colour: Tensor, nearness: Tensor | None = None) -> Tensor:
+        """Colour (B,3,H,W) in [-1,1], nearness (B,1,H,W) in 1/m -> latents (B,N,C)."""
+        code = self.colour.encode(colour)
+        if self.depth is None:
+            return code
+        assert nearness is not None
+        return torch.cat([code, self.depth.encode(depth_code(nearness))], dim=-1)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """latents (B,N,C) -> float (B,3,H,W) in [-1,1]."""
-        return self.decode_unclamped(latents).clamp(-1.0, 1.0)
+    def decode(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (B,N,C) -> colour (B,3,H,W), unclamped, and nearness (B,1,H,W) or (B,0,H,W)."""
+        channels, grid = self.config.channels, self.config.grid
+        colour = self.colour.decode(latents[..., :channels], grid)
+        if self.depth is None:
+            return colour, colour[:, :0]
+        return colour, nearness_of(self.depth.decode(latents[..., channels:], grid))
 
-    def decode_unclamped(self, latents: Tensor) -> Tensor:
-        """As `decode`, without the clamp that would stop gradients at black and white pixels."""
-        raw = latents * self.std + self.mean
-        base = self._picture(self.patch_out(raw))
-        return base if self.decoder is None else base + self.decoder(latents, base)
+    def encode_frames(self, frames: Tensor, nearness: Tensor) -> Tensor:
+        """Clips uint8 (B,T,H,W,3) and nearness (B,T,H,W) -> latents (B,T,N,C)."""
+        colour = to_float(frames.flatten(0, 1))
+        near = nearness.flatten(0, 1)[:, None] if self.depth is not None else None
+        return self.encode(colour, near).unflatten(0, frames.shape[:2])
 
-    def _patches(self, pixels: Tensor) -> Tensor:
+    def mask_tokens(self, masks: Tensor) -> Tensor:
+        """Masks (B,K,H,W) -> (B,N,16*K): means over a 4x4 grid in each token."""
+        pooled = F.avg_pool2d(masks, self.config.patch // 4)
+        return rearrange(pooled, "b k (h p) (w q) -> b (h w) (k p q)", p=4, q=4)
+
+    def token_min(self, picture: Tensor) -> Tensor:
+        """Least value (B,1,h,w) of each token in (B,K,H,W)."""
         p = self.config.patch
-        return rearrange(pixels, "b c (h p) (w q) -> b (h w) (c p q)", p=p, q=p)
+        return reduce(picture, "b k (h p) (w q) -> b 1 h w", "min", p=p, q=p)
 
-    def _picture(self, patches: Tensor) -> Tensor:
+    def token_max(self, picture: Tensor) -> Tensor:
+        """Largest value (B,1,h,w) of each token in (B,K,H,W); 0 of no planes."""
         p, (h, w) = self.config.patch, self.config.grid
-        return rearrange(patches, "b (h w) (c p q) -> b c (h p) (w q)", h=h, w=w, c=3, p=p, q=p)
+        if not picture.shape[1]:
+            return picture.new_zeros(len(picture), 1, h, w)
+        return reduce(picture, "b k (h p) (w q) -> b 1 h w", "max", p=p, q=p)
 
-    @torch.no_grad()
-    def init_pca(self, pixels: Tensor) -> None:
-        """Start from the best linear patch code of `pixels` (B,3,H,W)."""
-        patches = self._patches(pixels).reshape(-1, self.patch_in.in_features).double()
-        centre = patches.mean(0)
-        patches = patches - centre
-        values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
-        basis = vectors[:, -self.config.channels :].flip(-1)  # (P, C), largest variance first
-        self.patch_in.weight.copy_(basis.T)
-        self.patch_in.bias.copy_(-(centre @ basis))
-        self.patch_out.weight.copy_(basis)
-        self.patch_out.bias.copy_(centre)
-        self.mean.zero_()
-        self.std.copy_(values.flip(-1)[: self.config.channels].clamp_min(1e-8).sqrt())
+    def token_rms(self, picture: Tensor) -> Tensor:
+        """Root mean square (B,1,h,w) of each token in (B,K,H,W)."""
+        p = self.config.patch
+        return reduce(picture.square(), "b k (h p) (w q) -> b 1 h w", "mean", p=p, q=p).sqrt()
+
+    def spread(self, tokens: Tensor) -> Tensor:
+        """Token values (B,1,h,w) at every pixel (B,1,H,W)."""
+        p = self.config.patch
+        return tokens.repeat_interleave(p, -2).repeat_interleave(p, -1)
 
 
-class EncoderNet(nn.Module):
-    """What a linear patch code misses, from a little beyond the patch; zero at the start."""
-
-    def __init__(self, config: TokenizerConfig) -> None:
-        super().__init__()
-        w, fold = config.refine, config.patch // 4
-        self.stem = nn.Conv2d(48, w, 3, padding=1)
-        self.conv = nn.Conv2d(w, w, 3, padding=1)
-        self.fold = fold
-        self.mix = nn.Conv2d(w * fold * fold, config.hidden, 1)
-        self.out = nn.Conv2d(config.hidden, config.channels, 3, padding=1)
-        _zero(self.out)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        x = F.silu(self.stem(F.pixel_unshuffle(pixels, 4)))
-        x = F.silu(x + self.conv(x))
-        x = F.silu(self.mix(F.pixel_unshuffle(x, self.fold)))
-        residual: Tensor = self.out(x)
-        return rearrange(residual, "b c h w -> b (h w) c")
+def depth_code(nearness: Tensor) -> Tensor:
+    """Nearness in 1/m -> about [-1, 1]; the root spreads what is far."""
+    return 2.0 * (nearness.clamp_min(0.0) / NEAREST).sqrt() - 1.0
 
 
-class DecoderNet(nn.Module):
-    """Adds what is not linear in the latents; mends texture and patch borders of the base."""
-
-    def __init__(self, config: TokenizerConfig) -> None:
-        super().__init__()
-        self.grid = config.grid
-        w, hidden, fold = config.refine, config.hidden, config.patch // 4
-        self.stem = nn.Conv2d(config.channels, hidden, 3, padding=1)
-        self.block = nn.Sequential(
-            nn.SiLU(),
-            nn.Conv2d(hidden, hidden, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(hidden, hidden, 3, padding=1),
-        )
-        self.unfold = nn.Sequential(
-            nn.SiLU(), nn.Conv2d(hidden, w * fold * fold, 1), nn.PixelShuffle(fold)
-        )
-        self.look = nn.Conv2d(48, w, 3, padding=1)
-        self.refine = nn.Sequential(nn.SiLU(), nn.Conv2d(w, w, 3, padding=1))
-        self.out = nn.Sequential(nn.SiLU(), nn.Conv2d(w, 48, 3, padding=1))
-        _zero(self.out[-1])
-        _zero(self.block[-1])
-
-    def forward(self, latents: Tensor, base: Tensor) -> Tensor:
-        h, w = self.grid
-        x = self.stem(rearrange(latents, "b (h w) c -> b c h w", h=h, w=w))
-        x = self.unfold(x + self.block(x)) + self.look(F.pixel_unshuffle(base, 4))
-        x = x + self.refine(x)
-        return F.pixel_shuffle(self.out(x), 4)
-
-
-def _zero(layer: nn.Module) -> None:
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
+def nearness_of(code: Tensor) -> Tensor:
+    """Inverse of `depth_code`."""
+    return ((code + 1.0) / 2.0).clamp_min(0.0).square() * NEAREST

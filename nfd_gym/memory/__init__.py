@@ -1,0 +1,47 @@
+"""What a world remembers beside its last frames, behind three verbs: edit, read, write.
+
+A memory is a frozen object with its settings; what it remembers is a value (a NamedTuple of
+tensors with the batch first) inside the world state. No verb changes its arguments.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+MemoryState = Any  # a NamedTuple of tensors (B, ...), () where nothing is remembered
+
+
+class View(NamedTuple):
+    """The coming view as far as memory knows it: what the denoiser is conditioned on."""
+
+    colour: Tensor  # (B,3,H,W) in [-1,1]; smooth filling where unknown
+    nearness: Tensor  # (B,1,H,W) inverse planar depth in 1/m, 0 = sky; (B,0,H,W) without depth
+    sharp: Tensor  # (B,1,H,W) 0 unknown, 1 known at the resolution of the picture
+    edited: Tensor  # (B,E,H,W) 1 where a commanded edit opens the picture; E kinds of edit
+
+
+class Edit(NamedTuple):
+    """One commanded change per environment: where and which."""
+
+    kind: Tensor  # (B,) long, 0 = none
+    cell: Tensor  # (B,3) long, the lattice cell
+
+
+class Memory(Protocol):
+    """Stateless reader and writer. `edits` is the number E of masks in a view."""
+
+    edits: int
+
+    def start(self, frames: Tensor, nearness: Tensor, poses: Tensor) -> MemoryState:
+        """Memory of given frames uint8 (B,T,H,W,3), nearness (B,T,H,W), poses (B,T,P)."""
+
+    def edit(self, state: MemoryState, edit: Edit | None) -> MemoryState:
+        """Memory after a commanded edit."""
+
+    def read(self, state: MemoryState, frame: Tensor, pose: Tensor) -> View:
+        """The view at `pose` (B,P); `frame` uint8 (B,H,W,3) is the last one on show."""
+
+    def write(
+        self, state: MemoryState, view: View, frame: Tensor, nearness: Tensor, pose: Tensor
+    ) -> MemoryState:
+        """Memory after `frame` was shown at `pose`: what was unknown or edited is taken in."""
