@@ -19,7 +19,7 @@ from nfd_gym.model.attention import over_frames, over_packed, within_frames
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.rope import angles, rotate
 
-RAY_WIDTH = 81  # of model/rays.py; checked there
+RAY_WIDTH = 81  # of memory/rays.py; a test holds them equal
 
 
 @dataclass(frozen=True, kw_only=True)

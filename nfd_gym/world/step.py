@@ -11,7 +11,7 @@ from nfd_gym.memory import Edit, Memory, MemoryState, View
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float, to_uint8
-from nfd_gym.model.rays import ray_waves
+from nfd_gym.memory.rays import ray_waves
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.world.state import WorldState
 
