@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from nfd_gym.memory import Edit, View
@@ -23,7 +24,8 @@ class NoMemory:
     def read(self, state: tuple[()], frame: Tensor, pose: Tensor) -> View:
         colour = to_float(frame)
         nothing = colour[:, :0]
-        return View(colour, nothing, colour.new_ones(colour[:, :1].shape), nothing)
+        known = torch.ones_like(colour[:, :1])
+        return View(colour, nothing, known, nothing, torch.zeros_like(known))
 
     def write(
         self, state: tuple[()], view: View, frame: Tensor, nearness: Tensor, pose: Tensor
