@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nfd_gym import settings
 from nfd_gym.data.check import STEP, folder_of
-from nfd_gym.data.clip import DataError, Event, Source
+from nfd_gym.data.clip import DataError, Source
 from nfd_gym.data.sources import open_source
 from nfd_gym.data.store import ClipWriter
 from nfd_gym.data.video import resize
@@ -92,16 +92,5 @@ def copy_clip(source: Source, index: int, writer: ClipWriter, name: str, bar: Pr
                 frames = resize(clip.frames, writer.size)
             except DataError as error:
                 raise RefusedClip(str(error)) from error
-            events: dict[int, list[Event]] = {}
-            for event in clip.events:
-                events.setdefault(event.frame, []).append(event)
-            for row, frame in enumerate(frames):
-                file.add(
-                    frame,
-                    clip.actions[row],
-                    reward=None if clip.rewards is None else float(clip.rewards[row]),
-                    pitch=None if clip.pitch is None else float(clip.pitch[row]),
-                    events=events.get(row, ()),
-                    state={key: values[row] for key, values in clip.state.items()},
-                )
+            file.extend(replace(clip, frames=frames))
             bar.add(len(clip))
