@@ -16,6 +16,7 @@ from nfd_gym.memory.geometry import axes, focal_length
 from nfd_gym.memory.surfels import Surfels
 
 SIDES = (16, 8, 4, 2, 1)  # texels along a face at levels 0..4
+LOOSE = 32  # squares off the lattice lie on this grid a metre
 CHUNK = 4  # cells along a chunk
 NORMALS = np.array([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]])
 # the two axes that lie in a face, by its axis
@@ -29,6 +30,9 @@ class Faces(NamedTuple):
     facing: NDArray[np.uint8]  # (F,) 0..5
     level: NDArray[np.uint8]  # (F,) finest level that was filmed
     texels: NDArray[np.uint8]  # (F,16,16,3); coarser faces repeat their texels
+    loose: NDArray[np.int16]  # (L,3) squares off the lattice, in 1/32 m
+    loose_facing: NDArray[np.uint8]  # (L,)
+    loose_colour: NDArray[np.uint8]  # (L,3)
 
 
 class Level(NamedTuple):
@@ -53,6 +57,12 @@ class Atlas:
         owners = np.zeros(tuple(shape), bool)
         owners[tuple((faces.cell - faces.cell.min(0)).astype(np.int64).T)] = True
         self.owners = torch.from_numpy(owners).to(device)  # cells that own a face: the blocks
+        self.loose = Surfels(
+            torch.from_numpy(faces.loose.astype(np.float32) / LOOSE).to(device),
+            torch.from_numpy(faces.loose_facing).to(device),
+            torch.full((len(faces.loose),), 2.2 / LOOSE, device=device),
+            torch.from_numpy(faces.loose_colour).to(device),
+        )
         self.levels = [
             _level(faces, members, len(keys), level, device) for level in range(len(SIDES))
         ]
@@ -89,7 +99,7 @@ class Atlas:
 
     def gather(self, groups: list[Tensor], keep: "Keep | None" = None) -> Surfels:
         """The surfels of the groups of every level, less those of removed cells."""
-        parts = []
+        parts = [self.loose if keep is None else keep.loose(self.loose)]
         for level, chosen in zip(self.levels, groups, strict=True):
             if not len(chosen):
                 continue
@@ -99,8 +109,6 @@ class Atlas:
             if keep is not None:
                 part = keep(part, chosen // 6, stop - start)
             parts.append(part)
-        if not parts:
-            return Surfels(*(field[:0] for field in self.levels[0].surfels))
         return Surfels(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
 
     @property
@@ -118,6 +126,11 @@ class Keep:
         lattice = torch.div(cells, CHUNK, rounding_mode="floor") - torch.from_numpy(atlas.origin)
         table = torch.from_numpy(atlas.chunks)
         self.touched = (table[:, None] == lattice[None]).all(-1).any(-1)
+
+    def loose(self, loose: Surfels) -> Surfels:
+        """Squares off the lattice that lie in no removed cell."""
+        gone = torch.isin(cell_key(torch.round(loose.position).long()), self.keys)
+        return loose._replace(size=torch.where(gone, 0.0, loose.size))
 
     def __call__(self, part: Surfels, chunks: Tensor, counts: Tensor) -> Surfels:
         hot = self.touched[chunks]

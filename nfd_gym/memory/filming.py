@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nfd_gym.memory.atlas import INPLANE, NORMALS, SIDES, Faces
+from nfd_gym.memory.atlas import INPLANE, LOOSE, NORMALS, SIDES, Faces
 from nfd_gym.memory.geometry import focal_length
 from nfd_gym.memory.sky import COLUMNS, ROWS, sky_cells
 
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
 FAR = 120.0  # metres; what is farther is not taken in
 AXIAL = 0.93  # largest component of a normal that counts as along an axis
+LOOSE_FAR, LOOSE_LOOKS = 6.0, 6  # metres within which small things are taken in; pixels needed
 LEAST_LOOKS = 6.0  # pixels a face needs to be believed
 FILLED = 0.5  # share of its texels that a level needs to be a face's own
 
@@ -29,6 +30,7 @@ class Filming:
         self.count = 0
         self.texels = [np.zeros((1024, side * side, 4), np.float32) for side in SIDES]
         self.looks = np.zeros(1024, np.float32)
+        self.small: dict[int, list[int]] = {}  # squares off the lattice: sums and looks
         self.air = np.zeros((ROWS, COLUMNS, 4), np.float64)  # sums of sky colours, and looks
 
     def add(
@@ -51,6 +53,7 @@ class Filming:
         toward = -np.sign(ray[rows, axis])  # the visible side faces the eye
         cosine = np.abs(ray[rows, axis]) / np.linalg.norm(ray, axis=1)
         good = (off < tolerance) & (cosine > 0.05)
+        self._loose(point, axis, toward, depth, off, frame[solid])
         rows = rows[good]
         axis, toward, depth, cosine = axis[good], toward[good], depth[good], cosine[good]
         facing = 2 * axis + (toward > 0)
@@ -84,6 +87,30 @@ class Filming:
         seen = self.air[..., 3:] > 0
         mean = self.air[..., :3] / np.maximum(self.air[..., 3:], 1)
         return np.concatenate([mean.round() * seen, seen], axis=2).astype(np.uint8)
+
+    def _loose(
+        self, point: NDArray[np.float64], axis: NDArray[np.int64], toward: NDArray[np.float64],
+        depth: NDArray[np.float64], off: NDArray[np.float64], colour: NDArray[np.uint8],
+    ) -> None:  # fmt: skip
+        """Near flat pixels that lie on no lattice plane: small things."""
+        chosen = (depth < LOOSE_FAR) & (off > 0.06)
+        if not chosen.any():
+            return
+        place = np.round(point[chosen] * LOOSE).astype(np.int64)
+        facing = 2 * axis[chosen] + (toward[chosen] > 0)
+        # in the plane on a grid of two steps: squares of 1/16 m
+        for column in range(3):
+            inplane = axis[chosen] != column
+            place[inplane, column] = place[inplane, column] // 2 * 2 + 1
+        keys = ((place + 8192) @ np.array([1 << 28, 1 << 14, 1])) * 8 + facing
+        for key, rgb in zip(keys.tolist(), colour[chosen].tolist(), strict=True):
+            total = self.small.get(key)
+            if total is None:
+                self.small[key] = [*rgb, 1]
+            else:
+                for channel in range(3):
+                    total[channel] += rgb[channel]
+                total[3] += 1
 
     def _slots(self, place: NDArray[np.int64], facing: NDArray[np.int64]) -> NDArray[np.int64]:
         index = np.ravel_multi_index((*place.T, facing), self.slot.shape)
@@ -152,7 +179,16 @@ class Filming:
             mean = total[..., :3] / np.maximum(total[..., 3:], 1e-9)
             texels = np.where(seen[..., None], mean, texels)
             level = np.where(seen.mean((1, 2)) >= FILLED, number, level).astype(np.uint8)
-        return Faces(cell, facing, level, texels.round().astype(np.uint8))
+        return Faces(cell, facing, level, texels.round().astype(np.uint8), *self._small_faces())
+
+    def _small_faces(self) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:
+        kept = {key: total for key, total in self.small.items() if total[3] >= LOOSE_LOOKS}
+        keys = np.array(list(kept), np.int64).reshape(-1)
+        sums = np.array(list(kept.values()), np.float64).reshape(-1, 4)
+        facing, keys = keys % 8, keys // 8
+        place = np.stack([keys >> 28, (keys >> 14) & 16383, keys & 16383], axis=1) - 8192
+        colour = (sums[:, :3] / np.maximum(sums[:, 3:], 1)).round()
+        return place.astype(np.int16), facing.astype(np.uint8), colour.astype(np.uint8)
 
 
 def _normals(

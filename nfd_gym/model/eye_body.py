@@ -80,7 +80,7 @@ class EyeBody(nn.Module):
     ) -> Tensor:
         """Pose (B,5) after `action` (B,A)."""
         turned = turn(pose, action)
-        inputs, quarter = self._inputs(memory, memory_state, turned, Motion(*motion.split(WIDTHS, 1)), action)
+        inputs, quarter = self.inputs(memory, memory_state, turned, motion, action)
         step = unturn(self.legs(inputs) * STEP, quarter)
         return torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1)
 
@@ -126,6 +126,19 @@ class EyeBody(nn.Module):
         out: Tensor = self.hands(torch.cat([held, old.timers, old.held, near], dim=1))
         return out
 
+    def trace(self, poses: Tensor, actions: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
+        """Motion (T,M) and control (T,K) along a recorded clip: poses (T,5), actions (T,A), events
+        (T,) 0 / 1 / 2."""
+        motion = self.start(poses[None, :1], actions[None, :1])
+        motions, controls = [motion], [torch.zeros(1, self.width)]
+        for i in range(1, len(poses)):
+            _, motion, control = self.after(
+                poses[i : i + 1], poses[i - 1 : i], motion, actions[i : i + 1], events[i : i + 1]
+            )
+            motions.append(motion)
+            controls.append(control)
+        return torch.cat(motions), torch.cat(controls)
+
     # ---- parts ------------------------------------------------------------------------------
 
     def _slot(self, slot: Tensor, action: Tensor) -> Tensor:
@@ -134,11 +147,12 @@ class EyeBody(nn.Module):
             slot = torch.where(pressed, float(kind), slot)
         return slot
 
-    def _inputs(
-        self, memory: Any, memory_state: Any, pose: Tensor, motion: Motion, action: Tensor
+    def inputs(
+        self, memory: Any, memory_state: Any, pose: Tensor, motion_row: Tensor, action: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Inputs (B,·) in axes turned by whole quarters so that the heading is within 45 degrees of
         +z, and the number of quarters (B,)."""
+        motion = Motion(*motion_row.split(WIDTHS, 1))
         quarter = torch.round(pose[:, 3] / 90.0).long() % 4
         heading = torch.deg2rad(pose[:, 3] - 90.0 * torch.round(pose[:, 3] / 90.0))
         cell = torch.round(pose[:, :3])
