@@ -14,6 +14,7 @@ from nfd_gym.actions import ActionCodec
 
 Floats = NDArray[np.float32]
 Frames = NDArray[np.uint8]
+Depth = NDArray[np.uint16]
 
 
 class DataError(ValueError):
@@ -46,6 +47,8 @@ class Clip:
     name: str = "clip"
     fps: float = 20.0
     state: dict[str, NDArray[Any]] = field(default_factory=dict)  # per-frame logs, (T, ...)
+    depth: Depth | None = None  # (T, H, W), inverse planar depth
+    pose: Floats | None = None  # (T, 5): x, y, z of the eye, yaw, pitch
 
     def __post_init__(self) -> None:
         frames, count = self.frames, len(self.frames)

@@ -64,6 +64,12 @@ class VPTSource:
             state={key: values[start:stop] for key, values in rows.state.items()},
         )
 
+    def close(self) -> None:
+        """Close the files that this thread has open; reading opens them again."""
+        reader = getattr(self._readers, "reader", None)
+        if reader is not None:
+            reader.close()
+
     def file(self, name: str, suffix: str) -> Path:
         return self.path / f"{name}{suffix}"
 
