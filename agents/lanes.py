@@ -17,7 +17,7 @@ from nfd_gym.actions import ActionCodec
 from nfd_gym.envs.tasks import TASKS
 from nfd_gym.envs.vector_env import NFDVectorEnv
 from nfd_gym.runtime.resize import resize
-from nfd_gym.world import WorldModel
+from nfd_gym.world import World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Setup:
     """Where an agent lives. Times are in ticks: 20 ticks are one second of the game."""
 
     env: str = "NFD-Minecraft-v0"
-    world: str | WorldModel | None = None  # of a dream; None: the one that the id names
+    world: str | World | None = None  # of a dream; None: the one that the id names
     task: str | None = "explore"
     action_space: str = "discrete"
     lanes: int = 16
@@ -53,7 +53,7 @@ class Setup:
 
     def facts(self) -> dict[str, Any]:
         """The setup as JSON."""
-        world = self.world.name if isinstance(self.world, WorldModel) else self.world
+        world = self.world.name if isinstance(self.world, World) else self.world
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**plain, "world": world, "view": list(self.view)}
 
@@ -73,18 +73,16 @@ def make_vector(setup: Setup, size: tuple[int, int] | None = None) -> VectorEnv[
         given["world"] = setup.world
     if "world" not in given:
         raise ValueError(f"{setup.env} names no world; give --world FOLDER.")
-    return NFDVectorEnv(
-        **given,
-        num_envs=setup.lanes,
-        task=setup.task,
-        action_space=setup.action_space,
-        max_episode_steps=setup.horizon,
-        max_drift=setup.max_drift,
-        size=size,
-        device=setup.device,
-        engine=setup.engine,
-        render_mode="rgb_array",
-    )
+    given |= {
+        "task": setup.task,
+        "action_space": setup.action_space,
+        "max_episode_steps": setup.horizon,
+        "max_drift": setup.max_drift,
+        "size": size,
+        "device": setup.device,
+        "engine": setup.engine,
+    }
+    return NFDVectorEnv(num_envs=setup.lanes, render_mode="rgb_array", **given)
 
 
 def codec_of(lanes: VecEnv) -> ActionCodec:

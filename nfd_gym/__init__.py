@@ -9,15 +9,18 @@ NFD_VECTOR_ENV = "nfd_gym.envs.vector_env:NFDVectorEnv"
 LUANTI_ENV = "nfd_gym.games.luanti.env:LuantiEnv"
 
 # Entry points are strings so that the import stays light and every spec survives EnvSpec.to_json().
+# A learned world limits its own episodes: a wrapper would not know of undo, load and fork.
 gymnasium.register(
     id="NFD-Minecraft-v0",
     entry_point=NFD_ENV,
     vector_entry_point=NFD_VECTOR_ENV,
-    max_episode_steps=1000,
-    kwargs={"world": "minecraft-tiny"},
+    kwargs={"world": "minecraft-tiny", "max_episode_steps": 1000},
 )
 gymnasium.register(
-    id="NFD-v0", entry_point=NFD_ENV, vector_entry_point=NFD_VECTOR_ENV, max_episode_steps=1000
+    id="NFD-v0",
+    entry_point=NFD_ENV,
+    vector_entry_point=NFD_VECTOR_ENV,
+    kwargs={"max_episode_steps": 1000},
 )
 # The game's own threads run in real time: pictures of equal seeds differ slightly (see LuantiEnv).
 gymnasium.register(

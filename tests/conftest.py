@@ -20,9 +20,10 @@ from nfd_gym.data.clip import Clip
 from nfd_gym.data.store import ClipWriter
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float
-from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig, depth_code
 from nfd_gym.presets import PRESETS
-from nfd_gym.world import WorldModel
+from nfd_gym.world import Drift, World, save_world
+from tests.camera import CameraWorld, TurningBody, TurningMemory
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: their threads would fight
     os.environ["OMP_NUM_THREADS"] = "1"  # for what tests start
@@ -85,61 +86,77 @@ def is_loopback(host: str | bytes) -> bool:
 
 
 @pytest.fixture(scope="session")
-def tiny_world() -> WorldModel:
+def tiny_world() -> World:
     """An untrained 48x32 world whose every input matters; share it, never change it."""
     return make_tiny_world()
 
 
 @pytest.fixture(scope="session")
-def tiny_world_path(tiny_world: WorldModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_world_path(tiny_world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny_world` as a folder with start clips; loading it gives exactly the same weights."""
     folder = tmp_path_factory.mktemp("tiny") / "world"
-    tiny_world.save(folder)
+    save_world(tiny_world, folder)
     writer = ClipWriter(folder / "starts", tiny_world.codec, fps=20.0, size=(32, 48))
     for seed, name in enumerate(name for names in tiny_world.splits.values() for name in names):
         writer.write(make_texture_clip(seed, name))
     return folder
 
 
-def make_tiny_world(**denoiser: object) -> WorldModel:
-    """The micro preset with a PCA tokenizer and random weights where training starts from zero.
+@pytest.fixture(scope="session")
+def camera_world() -> World:
+    """The same with depth, a body that turns and edits, and a memory of what it saw."""
+    return make_camera_world()
 
-    Unless told otherwise it has what the shipped world has: both last frames, places and motion.
-    """
-    preset = PRESETS["micro"]
-    denoiser = denoiser or {"recycle": "walk", "places": True, "motion": 4, "carry": True}
-    random = torch.Generator().manual_seed(0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        tokenizer = Tokenizer(preset.tokenizer)
-        denoiser_net = Denoiser(replace(preset.denoiser, **denoiser))  # type: ignore[arg-type]
-    clips = [make_texture_clip(seed, "pca").frames for seed in range(4)]
-    tokenizer.init_pca(to_float(torch.from_numpy(np.concatenate(clips))))
-    redraw_zeros(tokenizer, 0.02, random)
-    redraw_zeros(denoiser_net, 0.6, random)
-    with torch.no_grad():
-        denoiser_net.tokens_out.weight *= 0.2  # a gentle change of the recycled frame
-        if denoiser_net.motion is not None:
-            denoiser_net.motion.learn_code(tokenizer)
-            denoiser_net.motion.out.weight *= 0.2
-            if denoiser_net.motion.step is not None:
-                denoiser_net.motion.step.weight *= 0.02
-        if denoiser_net.places is not None:
-            denoiser_net.places.copy_(torch.randn(denoiser_net.places.shape, generator=random))
-        for block in denoiser_net.blocks:
-            block.q_scale *= 3.0  # attention that picks, instead of averaging everything
-    for net in (tokenizer, denoiser_net):
-        for value in net.state_dict().values():
-            value.copy_(value.half())  # so that a saved world (fp16) loads without rounding
-        net.eval().requires_grad_(False)
-    return WorldModel(
+
+def make_tiny_world(**denoiser: object) -> World:
+    """The micro preset with a principal component code and random weights."""
+    return World(
         name="tiny-test",
-        codec=KeysAndMouse(camera=Camera(72.0, crosshair=3)),
-        tokenizer=tokenizer,
-        denoiser=denoiser_net,
+        codec=KeysAndMouse(camera=Camera(72.0)),
+        **make_nets(replace(PRESETS["micro"].tokenizer, whiten=1.0), denoiser),  # type: ignore[arg-type]
         splits={"train": ["start-0", "start-1", "start-2"], "test": ["start-3", "start-4"]},
         provenance={"trained": "never; random weights for tests"},
     )
+
+
+def make_camera_world() -> World:
+    """See tests/camera.py for its memory and body."""
+    tokenizer = replace(PRESETS["micro"].tokenizer, depth_channels=4)
+    given = {"channels": 12, "masks": 3, "rays": True, "control_width": 27}
+    return CameraWorld(
+        name="camera-test",
+        codec=KeysAndMouse(camera=Camera(72.0)),
+        memory=TurningMemory(),
+        body=TurningBody(),
+        **make_nets(tokenizer, given),  # type: ignore[arg-type]
+    )
+
+
+def make_nets(tokenizer: TokenizerConfig, denoiser: dict[str, object]) -> dict[str, object]:
+    """A fitted tokenizer, a random denoiser of the micro preset, and their drift statistics."""
+    random = torch.Generator().manual_seed(0)
+    code = Tokenizer(tokenizer)
+    clips = [make_texture_clip(seed, "pca").frames for seed in range(4)]
+    pictures = to_float(torch.from_numpy(np.concatenate(clips)))
+    code.colour.fit(pictures)
+    nearness = 0.02 + 0.2 * (pictures.mean(1, keepdim=True) + 1)
+    if code.depth is not None:
+        code.depth.fit(depth_code(nearness))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = Denoiser(replace(PRESETS["micro"].denoiser, **denoiser))  # type: ignore[arg-type]
+    redraw_zeros(net, 0.6, random)
+    with torch.no_grad():
+        net.tokens_out.weight *= 0.2  # a gentle change of the view
+        net.places.copy_(torch.randn(net.places.shape, generator=random))
+        for block in net.blocks:
+            block.q_scale *= 3.0  # attention that picks, instead of averaging everything
+        for value in net.state_dict().values():
+            value.copy_(value.half())  # so that a saved world (fp16) loads without rounding
+    for part in (code, net):
+        part.eval().requires_grad_(False)
+    drift = Drift.of(code.encode(pictures, nearness))
+    return {"tokenizer": code, "denoiser": net, "drift": drift}
 
 
 def alike(one: ArrayLike, other: ArrayLike, levels: int = 1) -> bool:

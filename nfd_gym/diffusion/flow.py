@@ -23,10 +23,6 @@ def velocity(clean: Tensor, noisy: Tensor, sigma: Tensor, floor: float = 0.02) -
     return (noisy - clean) / spread(sigma, noisy).clamp_min(floor)
 
 
-def to_clean(noisy: Tensor, velocity: Tensor, sigma: Tensor) -> Tensor:
-    return noisy - spread(sigma, noisy) * velocity
-
-
 def spread(sigma: Tensor, like: Tensor) -> Tensor:
     """sigma (B,T) with as many trailing dimensions as `like`."""
     return sigma.reshape(*sigma.shape, *(1,) * (like.ndim - sigma.ndim))

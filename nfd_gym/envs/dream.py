@@ -1,33 +1,34 @@
 """Dream: B episodes in one Session, with what Gymnasium asks of each: rewards, ends, infos.
 
-`NFDEnv` is the one-lane case, `NFDVectorEnv` the other; this is everything that they share.
+`NFDEnv` is the case of one, `NFDVectorEnv` the other; this is everything that they share.
 """
 
 import copy
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfd_gym.actions import KeysAndMouse
+from nfd_gym.data.clip import Event
 from nfd_gym.envs.options import own_start
-from nfd_gym.envs.tasks import DeadReckoning, Facts, Task, make_task
+from nfd_gym.envs.tasks import Facts, Task, make_task
+from nfd_gym.runtime.checks import depth_units
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.resize import resize
 from nfd_gym.runtime.session import Session
-from nfd_gym.runtime.starts import Start, Starts
+from nfd_gym.runtime.starts import Start, starts_of
 from nfd_gym.runtime.state import StateError
-from nfd_gym.world import WorldError, WorldModel
+from nfd_gym.settings import nearest
+from nfd_gym.world import World, WorldError
 
-MAGIC = b"nfd_gym env 1\n"
+MAGIC = b"nfd_gym env 2\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class DreamSettings:
     num_starts: int | None = None
     max_episode_steps: int | None = None
     max_drift: float | None = None
+    depth: bool = False
     timings: bool = False
 
     def __post_init__(self) -> None:
@@ -55,10 +57,19 @@ class DreamSettings:
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise ValueError(f"size is (width, height), such as (96, 56), got {self.size!r}.")
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "DreamSettings":
+        """From keyword arguments; a wrong name gets the nearest right one."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"no argument {name!r}; did you mean {nearest(name, known)!r}?")
+        return cls(**options)
+
 
 @dataclass(frozen=True)
-class Beginning:
-    """How a lane's episode began."""
+class ResetResult:
+    """How an episode began."""
 
     start: Start
     seed: int
@@ -66,8 +77,8 @@ class Beginning:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one tick did to every lane."""
+class StepResult:
+    """What one tick did to every environment."""
 
     rewards: NDArray[np.float64]
     terminated: NDArray[np.bool_]
@@ -76,12 +87,12 @@ class Outcome:
 
 
 class Dream:
-    """B lanes: a Session, a task and a step counter each."""
+    """B environments: a Session, a task and a step counter each."""
 
     def __init__(
         self,
-        world: str | Path | WorldModel,
-        lanes: int,
+        world: str | Path | World,
+        num_envs: int,
         how: DreamSettings,
         session: Session | None = None,
     ) -> None:
@@ -92,29 +103,29 @@ class Dream:
         self.action_space = self.codec.space()
         width, height = how.size or self.world.size
         self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
-        self.tasks = [self._task() for _ in range(lanes)]
-        self._feet = [self._reckoning() for _ in range(lanes)]
-        self.starts = Starts(self.world, how.start_index, how.num_starts)
+        self.tasks = [self._task() for _ in range(num_envs)]
+        self.starts = starts_of(self.world)
+        if how.start_index or how.num_starts is not None:
+            self._range()
         self.session = session or Session(
-            self.world, lanes=lanes, engine=how.engine, steps=how.steps,
+            self.world, num_envs=num_envs, engine=how.engine, steps=how.steps,
             speculate=how.speculate, device=how.device,
         )  # fmt: skip
-        self.elapsed = np.zeros(lanes, np.int64)
-        self.begun: dict[int, Beginning] = {}
-        self._past: deque[tuple[list[Any], NDArray[np.int64]]] = deque(maxlen=self.session.window)
-        try:
-            self.meter = self.starts.meter()
-        except WorldError:  # a world without start clips is stepped from the user's own frames
-            self.meter = None
-        if how.max_drift is not None and self.meter is None:
-            raise ValueError(
-                "max_drift needs start clips to tell what is ordinary, and world "
-                f"{self.world.name!r} has too few; leave max_drift out."
+        self.elapsed = np.zeros(num_envs, np.int64)
+        self.begun: dict[int, ResetResult] = {}
+        self._past: deque[tuple[list[Any], NDArray[np.int64]]]
+        self._past = deque(maxlen=self.session.undo_limit)
+        if how.max_drift is not None and self.world.drift is None:
+            raise WorldError(
+                f"max_drift needs statistics of real frames and world {self.world.name!r} has "
+                "none; export it again or leave max_drift out."
             )
+        if how.depth and not self.world.has_depth:
+            raise WorldError(f"world {self.world.name!r} has no depth; leave depth out.")
 
     @property
-    def lanes(self) -> int:
-        return self.session.lanes
+    def num_envs(self) -> int:
+        return self.session.num_envs
 
     # -- running
 
@@ -124,47 +135,48 @@ class Dream:
         options: Mapping[str, Any],
         mask: NDArray[np.bool_],
     ) -> list[dict[str, Any]]:
-        """Begin new episodes in the lanes of `mask`; returns the infos of those lanes, in order."""
+        """Begin new episodes where `mask` says; returns the infos of those, in order."""
         own = own_start(options, self.codec, self.action_space, self.world)
-        begun: dict[int, Beginning] = {}
-        for lane in map(int, np.flatnonzero(mask)):
-            seed = int(rngs[lane].integers(2**63 - 1))  # first, so options do not change the noise
+        begun: dict[int, ResetResult] = {}
+        for env in map(int, np.flatnonzero(mask)):
+            seed = int(rngs[env].integers(2**63 - 1))  # first, so options do not change the noise
             if own is not None:
-                begun[lane] = Beginning(own, seed, None)
+                begun[env] = ResetResult(own, seed, None)
             else:
-                wish = options.get("start")
-                index = self.starts.draw(rngs[lane]) if wish is None else int(wish)
-                begun[lane] = Beginning(self.starts.clip(index), seed, index)
+                index = options.get("start")
+                index = self._draw_start(rngs[env]) if index is None else int(index)
+                begun[env] = ResetResult(self.starts.clip(index), seed, index)
         for length in {len(one.start.frames) for one in begun.values()}:
             self._begin({k: one for k, one in begun.items() if len(one.start.frames) == length})
         self.begun |= begun
         self.elapsed = np.where(mask, 0, self.elapsed)
         self._past.clear()
-        for lane in begun:
-            if (feet := self._feet[lane]) is not None:
-                feet.reset()
-            self.tasks[lane].reset(Facts(self._position(lane, None)))
-        return [self._info(lane, self._drift(), {}) for lane in begun]
+        eyes, drift = self._eyes(), self._drift()
+        for env in begun:
+            self.tasks[env].reset(Facts(_position(eyes[env])))
+        return [self._info(env, eyes, [], drift, {}) for env in begun]
 
-    def step(self, vectors: NDArray[np.float32]) -> Outcome:
-        """One tick of all lanes under codec vectors (B, A)."""
-        self._past.append((self._memory(), self.elapsed))
+    def step(self, vectors: NDArray[np.float32]) -> StepResult:
+        """One tick under codec vectors (B, A)."""
+        before = (self._task_states(), self.elapsed)
         self.session.advance(vectors)
+        self._past.append(before)
         self.elapsed = self.elapsed + 1
-        drift, beliefs = self._drift(), self._beliefs(vectors)
-        rewards = np.zeros(self.lanes)
-        terminated = np.zeros(self.lanes, bool)
+        eyes, drift, events = self._eyes(), self._drift(), self._events()
+        rewards = np.zeros(self.num_envs)
+        terminated = np.zeros(self.num_envs, bool)
         infos = []
-        for lane, task in enumerate(self.tasks):
-            facts = Facts(self._position(lane, vectors[lane]), (), beliefs[lane])
-            rewards[lane], terminated[lane], terms = task.step(facts)
-            infos.append(self._info(lane, drift, terms))
-        truncated = np.zeros(self.lanes, bool)
+        for env, task in enumerate(self.tasks):
+            happened = [Event(int(self.elapsed[env]), e["type"], e["node"]) for e in events[env]]
+            facts = Facts(_position(eyes[env]), happened)
+            rewards[env], terminated[env], terms = task.step(facts)
+            infos.append(self._info(env, eyes, events[env], drift, terms))
+        truncated = np.zeros(self.num_envs, bool)
         if self.how.max_episode_steps is not None:
             truncated |= self.elapsed >= self.how.max_episode_steps
         if self.how.max_drift is not None and drift is not None:
             truncated |= drift > self.how.max_drift
-        return Outcome(rewards, terminated, truncated, infos)
+        return StepResult(rewards, terminated, truncated, infos)
 
     def encode(self, action: Any) -> NDArray[np.float32]:
         """The codec vector of an action of this env's space, strictly."""
@@ -183,28 +195,40 @@ class Dream:
     def observation(self) -> Tensor:
         """The frames on show as observations, uint8 (B, height, width, 3) on the device."""
         height, width, _ = self.observation_space.shape
-        return resize(self.session.now.frame, (width, height))
+        return resize(self.session.state.frame, (width, height))
+
+    def from_memory(self, what: str) -> Any:
+        """`map` or `points` of the world's memory, where it offers them."""
+        offer = getattr(self.world.memory, what, None)
+        if offer is None:
+            raise WorldError(
+                f"the memory of world {self.world.name!r} (kind {self.world.memory.kind!r}) has no "
+                f"{what}; use a world with a memory of points."
+            )
+        state = self.session.state
+        return offer(state.memory, state.pose)
 
     # -- states
 
     def undo(self, count: int) -> None:
         self.session.undo(count)
         for _ in range(count):
-            memory, self.elapsed = self._past.pop()
-        self._remember(memory)
+            states, self.elapsed = self._past.pop()
+        self._set_task_states(states)
 
     def save(self, extra: Mapping[str, Any]) -> bytes:
-        """The lanes as bytes, with JSON-able `extra`."""
+        """All environments as bytes, with JSON-able `extra`."""
         facts = {
-            "tasks": self._memory(),
+            "tasks": self._task_states(),
             "names": [task.name for task in self.tasks],
             "elapsed": self.elapsed.tolist(),
             "extra": dict(extra),
         }
         return MAGIC + json.dumps(facts).encode() + b"\n" + self.session.save()
 
-    def load(self, state: bytes) -> dict[str, Any]:
-        """Continue from `save`'s bytes; returns its `extra`."""
+    def load(self, state: bytes, check: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Continue from `save`'s bytes; returns its `extra`, which `check` may refuse. A refused
+        state changes nothing."""
         head, found, rest = bytes(state).partition(b"\n")
         if head + b"\n" != MAGIC or not found:
             raise StateError(
@@ -212,51 +236,83 @@ class Dream:
                 "of the same nfd_gym returned."
             )
         line, _, frames = rest.partition(b"\n")
+        mine = [task.name for task in self.tasks]
         try:
             facts = json.loads(line)
-            names, memory, elapsed = facts["names"], facts["tasks"], facts["elapsed"]
+            names, states = facts["names"], facts["tasks"]
+            elapsed = np.array(facts["elapsed"], np.int64)
             extra = dict(facts["extra"])
-        except (ValueError, KeyError, TypeError) as error:
+            check(extra)
+            if names == mine:
+                for task, one in zip(self.tasks, states, strict=True):
+                    copy.deepcopy(task).set_state(one)
+            if elapsed.shape != (self.num_envs,) or (elapsed < 0).any():
+                raise ValueError(f"elapsed must be {self.num_envs} counts, got {elapsed.tolist()}")
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             raise StateError(f"the state's header is damaged ({error}); save it again.") from error
-        mine = [task.name for task in self.tasks]
         if names != mine:
             raise StateError(f"the state was saved with tasks {names}, this env has {mine}.")
         self.session.load(frames)
-        self._remember(memory)
-        self.elapsed = np.array(elapsed, np.int64)
+        self._set_task_states(states)
+        self.elapsed = elapsed
         self._past.clear()
         return extra
 
     def fork(self, count: int) -> "Dream":
-        """`count` lanes that all continue lane 0, noise included; this one goes on untouched."""
+        """`count` environments that all continue the first, noise included; this one goes on."""
         other = Dream(self.world, count, self.how, self.session.fork(count))
-        other._remember(self._memory()[:1] * count)
+        other._set_task_states(self._task_states()[:1] * count)
         other.elapsed = np.repeat(self.elapsed[:1], count)
         return other
 
     # -- parts
 
-    def _begin(self, begun: Mapping[int, "Beginning"]) -> None:
-        mask = np.zeros(self.lanes, bool)
+    def _begin(self, begun: Mapping[int, ResetResult]) -> None:
+        mask = np.zeros(self.num_envs, bool)
         mask[list(begun)] = True
         some = next(iter(begun.values()))
-        all_lanes = [begun.get(lane, some) for lane in range(self.lanes)]
-        clips = [one.start for one in all_lanes]
-        seeds = np.array([one.seed for one in all_lanes])
+        every = [begun.get(env, some) for env in range(self.num_envs)]
+        clips = [one.start for one in every]
         self.session.reset(
             np.stack([clip.frames for clip in clips]),
             np.stack([clip.actions for clip in clips]),
-            np.stack([clip.pitch for clip in clips]),
-            seeds,
+            np.stack([clip.depth for clip in clips]),
+            np.stack([clip.poses for clip in clips]),
+            np.array([one.seed for one in every]),
             mask,
         )
 
+    def _draw_start(self, rng: np.random.Generator) -> int:
+        first, count = self._range()
+        return int(rng.integers(first, first + count))
+
+    def _range(self) -> tuple[int, int]:
+        total, first = len(self.starts), self.how.start_index
+        count = total - first if self.how.num_starts is None else self.how.num_starts
+        if first < 0 or count < 1 or first + count > total:
+            raise ValueError(
+                f"start_index={first}, num_starts={self.how.num_starts} must lie within the "
+                f"{total} start clips of world {self.world.name!r}."
+            )
+        return first, count
+
     def _info(
-        self, lane: int, drift: NDArray[np.float64] | None, terms: dict[str, float]
+        self,
+        env: int,
+        eyes: list[tuple[float, ...] | None],
+        events: list[dict[str, Any]],
+        drift: NDArray[np.float64] | None,
+        terms: dict[str, float],
     ) -> dict[str, Any]:
-        info: dict[str, Any] = {"pitch": float(self.session.now.pitch[lane]), "reward_terms": terms}
+        info: dict[str, Any] = {"reward_terms": terms}
+        if eyes[env] is not None:
+            info["eye"] = eyes[env]
+        if self.world.body.edits:
+            info["events"] = events
         if drift is not None:
-            info["drift"] = float(drift[lane])
+            info["drift"] = float(drift[env])
+        if self.how.depth:
+            info["depth"] = depth_units(self.session.state.nearness[env])
         if self.how.speculate != "off":
             info["speculation"] = self.session.speculation
         if self.how.timings:
@@ -264,61 +320,55 @@ class Dream:
         return info
 
     def _drift(self) -> NDArray[np.float64] | None:
-        if self.meter is None:
+        if self.world.drift is None:
             return None
-        return self.meter(self.session.now.latents).double().cpu().numpy()
+        return self.world.drift(self.session.state.latents).double().cpu().numpy()
 
-    @torch.no_grad()
-    def _beliefs(self, vectors: NDArray[np.float32]) -> list[dict[str, float]]:
-        """What the heads believe happened, per lane: an event counts from 0.5 on."""
-        heads = self.world.heads
-        if heads is None or self.how.task is None:
-            return [{} for _ in range(self.lanes)]
-        now = self.session.now
-        actions = torch.from_numpy(vectors).to(now.glimpses.device)
-        belief = heads(now.glimpses, actions).sigmoid().cpu()
-        return [dict(zip(heads.config.events, row, strict=True)) for row in belief.tolist()]
+    def _eyes(self) -> list[tuple[float, ...] | None]:
+        """x, y, z of the eye, yaw and pitch; None in worlds without a camera."""
+        if not self.world.pose_width:
+            return [None] * self.num_envs
+        return [tuple(row) for row in self.session.state.pose.tolist()]
 
-    def _position(
-        self, lane: int, vector: NDArray[np.float32] | None
-    ) -> tuple[float, float, float] | None:
-        feet = self._feet[lane]
-        if feet is None:
-            return None
-        return (0.0, 0.0, 0.0) if vector is None else feet.step(vector)
+    def _events(self) -> list[list[dict[str, Any]]]:
+        """What the last action dug or placed, as the real game reports it."""
+        names = self.world.body.edits
+        if not names:
+            return [[] for _ in range(self.num_envs)]
+        kinds, cells = (part.tolist() for part in self.session.state.edit)
+        return [
+            [{"type": names[kind - 1], "node": "", "pos": cell}] if kind else []
+            for kind, cell in zip(kinds, cells, strict=True)
+        ]
 
     def _task(self) -> Task:
         task = make_task(self.how.task)
-        if task is self.how.task:  # an object given by the user: every lane counts for itself
-            task = copy.deepcopy(task)
-        if self.how.task is not None and not task.needs_position:
-            heads = self.world.heads
-            if heads is None or task.name not in heads.config.events:
-                raise ValueError(
-                    f"task {task.name!r} needs reward heads and world {self.world.name!r} has none "
-                    "for it; train them with `python -m nfd_gym train heads`."
+        if task is self.how.task:  # an object given by the user: every env counts for itself
+            return copy.deepcopy(task)
+        for needed, there, what in (
+            ("needs_position", self.world.pose_width >= 3, "positions"),
+            ("needs_events", bool(self.world.body.edits), "events"),
+        ):
+            if getattr(task, needed, False) and not there:
+                raise WorldError(
+                    f"task {task.name!r} needs {what} and world {self.world.name!r} reports none; "
+                    "choose another task or a world with a camera."
                 )
         return task
 
-    def _reckoning(self) -> DeadReckoning | None:
-        if not self.tasks[0].needs_position:
-            return None
-        if not isinstance(self.codec, KeysAndMouse):
-            raise ValueError(
-                f"task {self.tasks[0].name!r} needs positions, and a world with "
-                f"{self.codec.kind} actions has none; choose another task."
-            )
-        return DeadReckoning(self.codec)
+    def _task_states(self) -> list[Any]:
+        """What the tasks depend on, JSON-able."""
+        return [task.get_state() for task in self.tasks]
 
-    def _memory(self) -> list[Any]:
-        """What tasks and dead reckoning remember, JSON-able, per lane."""
-        return [
-            [task.memory(), None if feet is None else feet.memory()]
-            for task, feet in zip(self.tasks, self._feet, strict=True)
-        ]
+    def _set_task_states(self, states: list[Any]) -> None:
+        for task, state in zip(self.tasks, states, strict=True):
+            task.set_state(state)
 
-    def _remember(self, memory: list[Any]) -> None:
-        for task, feet, (counters, place) in zip(self.tasks, self._feet, memory, strict=True):
-            task.remember(counters)
-            if feet is not None:
-                feet.remember(place)
+
+def check_rng(state: Any) -> None:
+    """Refuse what is no state of a generator."""
+    np.random.Generator(np.random.PCG64()).bit_generator.state = state
+
+
+def _position(eye: tuple[float, ...] | None) -> tuple[float, float, float] | None:
+    return None if eye is None or len(eye) < 3 else (eye[0], eye[1], eye[2])

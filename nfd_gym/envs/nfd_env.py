@@ -9,12 +9,10 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from nfd_gym.envs.dream import Dream, DreamSettings
-from nfd_gym.envs.tasks import Task
+from nfd_gym.envs.dream import Dream, DreamSettings, check_rng
 from nfd_gym.envs.window import Window
 from nfd_gym.runtime.replay import Log
-from nfd_gym.runtime.threads import keep_memory_mapped
-from nfd_gym.world import WorldModel
+from nfd_gym.world import World
 
 if TYPE_CHECKING:
     from nfd_gym.envs.vector_env import NFDVectorEnv
@@ -23,58 +21,48 @@ Frame = NDArray[np.uint8]
 
 
 class NFDEnv(gymnasium.Env[Frame, Any]):
-    """One dream: the observation is the next frame that the world draws, uint8 (height, width, 3).
+    """A learned world: the observation is the next frame that it draws, uint8 (height, width, 3).
 
-    world          a folder, the name of a shipped world, or a WorldModel
-    action_space   a preset of the world's codec: multidiscrete (default), discrete, box, minerl
+    world          a folder, the name of a shipped world, or a World
+    action_space   a preset of the world's codec, such as multidiscrete, discrete, box or minerl
     task           explore, travel, chop, dig, a Task object, or None: reward 0 (envs/tasks.py)
     size           (width, height) of the observation, area-averaged; default the world's own
-    device, engine where and how frames are drawn; engine "auto" takes the fastest one installed
-    steps          denoising steps per frame; default what the world was distilled for
-    speculate      off, ahead, parallel, auto (see runtime/speculate.py)
+    device, engine where and how frames are drawn; engine "auto" takes the fastest exact one
+    steps          denoising steps per frame, at noise levels that the world was trained at
+    speculate      off, ahead, auto (all show the same frames) or parallel, whose frames differ and
+                   depend on measured times (runtime/speculate.py)
     start_index, num_starts   which start clips episodes begin from
+    max_episode_steps         truncate after so many steps; undo, load and fork keep count
     max_drift      truncate when the picture is this many times odder than an ordinary real one
+    depth          put inverse depth, uint16 (H, W), into info["depth"]
     timings        put milliseconds into info["timings"]; off, because they are never reproducible
-    log            write every reset and action to this file, for `python -m nfd_gym replay`
+    log            write every reset and action to this file, for `nfd-gym replay`
 
-    `info`: pitch (view angle, degrees, + down), drift, reward_terms, speculation (counts).
+    `info`: reward_terms; eye (x, y, z, yaw, pitch) in worlds with a camera; events, a list of
+    {"type", "node", "pos"}; drift; speculation (counts).
+
+    Nothing runs in torch before the first reset; start worker processes before it, or spawn them.
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012
 
     def __init__(
         self,
-        world: str | Path | WorldModel,
+        world: str | Path | World,
         *,
-        action_space: str | None = None,
-        task: str | Task | None = None,
-        size: tuple[int, int] | None = None,
-        device: str = "cpu",
-        engine: str = "auto",
-        steps: int | None = None,
-        speculate: str = "off",
-        start_index: int = 0,
-        num_starts: int | None = None,
-        max_episode_steps: int | None = None,
-        max_drift: float | None = None,
-        timings: bool = False,
         log: str | Path | None = None,
         render_mode: str | None = None,
+        **options: Any,
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(
                 f"render_mode must be 'human', 'rgb_array' or None, got {render_mode!r}."
             )
-        keep_memory_mapped()
-        how = DreamSettings(
-            action_space=action_space, task=task, size=size, device=device, engine=engine,
-            steps=steps, speculate=speculate, start_index=start_index, num_starts=num_starts,
-            max_episode_steps=max_episode_steps, max_drift=max_drift, timings=timings,
-        )  # fmt: skip
-        self.dream = Dream(world, 1, how)
+        self.dream = Dream(world, 1, DreamSettings.of(options))
         self.codec = self.dream.codec
         self.action_space = self.dream.action_space
         self.observation_space = self.dream.observation_space
+        self.metadata = {**type(self).metadata, "render_fps": round(self.dream.world.settings.fps)}
         self.render_mode = render_mode
         self._begun = False
         self._window: Window | None = None
@@ -85,8 +73,9 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
     ) -> tuple[Frame, dict[str, Any]]:
         """Begin from a start clip drawn by the seed, from clip `options["start"]`, or own frames.
 
-        Own frames: options {"frames": uint8 (T,H,W,3), "actions": T actions of this env's space,
-        "pitch": T view angles (optional)}; actions[i] produced frames[i], any T >= 1.
+        Own frames: options {"frames": uint8 (T,H,W,3), "actions": T actions of this env's space},
+        and in worlds with a camera "depth": uint16 (T,H,W) and "eye": (T,5); actions[i] produced
+        frames[i], any T >= 1.
         """
         super().reset(seed=seed)
         (info,) = self.dream.reset([self.np_random], options or {}, np.ones(1, bool))
@@ -134,17 +123,28 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
             self._log.load()
 
     @property
+    def takes(self) -> tuple[str, ...]:
+        """The reset options that describe own frames in this world."""
+        world = self.dream.world
+        camera = (("depth", world.has_depth), ("eye", world.pose_width > 0))
+        return ("frames", "actions", *(name for name, wanted in camera if wanted))
+
+    @property
     def steps(self) -> int:
         """Denoising steps per frame."""
         return len(self.dream.session.sigmas)
 
     # -- a world is a value
 
-    def panorama(self) -> Frame:
-        """What the world remembers all round, uint8 (H, 2H, 3)."""
-        self._check_begun("panorama")
-        shown: Frame = self.dream.session.panorama()[0]
-        return shown
+    def map(self) -> Any:
+        """The map that the world remembers, where its memory draws one."""
+        self._check_begun("map")
+        return self.dream.from_memory("map")
+
+    def points(self) -> Any:
+        """The points that the world remembers, where its memory keeps points."""
+        self._check_begun("points")
+        return self.dream.from_memory("points")
 
     def save_state(self) -> bytes:
         """The episode as it stands: frames, caches, task counters, random numbers. No pickle."""
@@ -153,7 +153,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
 
     def load_state(self, state: bytes) -> Frame:
         """Continue from `save_state`'s bytes; returns the frame that was on show."""
-        extra = self.dream.load(state)
+        extra = self.dream.load(state, lambda extra: check_rng(extra["rng"]))
         self.np_random.bit_generator.state = extra["rng"]
         self._begun = True
         if self._log is not None:
@@ -161,7 +161,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
         return self._shown()
 
     def undo(self, count: int = 1) -> Frame:
-        """Take back `count` steps, at most the world's window; returns the frame then on show."""
+        """Take back `count` steps, at most 20; returns the frame then on show."""
         self._check_begun("undo")
         self.dream.undo(count)
         if self._log is not None:
@@ -169,7 +169,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
         return self._shown()
 
     def fork(self, count: int) -> "NFDVectorEnv":
-        """`count` lanes that go on from here in one batch, to try actions; this env stays."""
+        """`count` envs that go on from here in one batch, to try actions; this env stays."""
         from nfd_gym.envs.vector_env import NFDVectorEnv
 
         self._check_begun("fork")

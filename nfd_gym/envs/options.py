@@ -9,16 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionCodec
-from nfd_gym.runtime.resize import resize
+from nfd_gym.runtime.forked import about_to_run
+from nfd_gym.runtime.resize import resize, resize_depth
 from nfd_gym.runtime.starts import Start
 from nfd_gym.settings import nearest
-from nfd_gym.world import WorldModel
+from nfd_gym.world import World
 
-OPTIONS = ("frames", "actions", "pitch", "start")
+OPTIONS = ("frames", "actions", "depth", "eye", "start")
 
 
 def own_start(
-    options: Mapping[str, Any], codec: ActionCodec, space: gymnasium.Space[Any], world: WorldModel
+    options: Mapping[str, Any], codec: ActionCodec, space: gymnasium.Space[Any], world: World
 ) -> Start | None:
     """The start that `reset(options=...)` brings along, or None if it brings no frames."""
     for name in options:
@@ -27,8 +28,8 @@ def own_start(
                 f"no reset option {name!r}; did you mean {nearest(str(name), OPTIONS)!r}?"
             )
     if "frames" not in options:
-        if "actions" in options or "pitch" in options:
-            raise ValueError("options 'actions' and 'pitch' describe frames; give 'frames' too.")
+        if beside := [name for name in ("actions", "depth", "eye") if name in options]:
+            raise ValueError(f"options {beside} describe frames; give 'frames' too.")
         return None
     if "start" in options:
         raise ValueError("give options['frames'] or options['start'], not both.")
@@ -38,14 +39,40 @@ def own_start(
             "options['frames'] must be uint8 (T, H, W, 3) with T >= 1, got "
             f"{frames.dtype} {frames.shape}."
         )
+    needed = {"depth": world.has_depth, "eye": world.pose_width > 0}
+    if missing := [name for name, wanted in needed.items() if wanted and name not in options]:
+        raise ValueError(
+            f"world {world.name!r} has a camera: give options {missing} of the frames as well, or "
+            "begin from one of its start clips with options={'start': i}."
+        )
+    for name, wanted in needed.items():
+        if name in options and not wanted:
+            raise ValueError(f"world {world.name!r} takes no {name!r}; leave the option out.")
     count = len(frames)
     vectors = _vectors(options.get("actions"), count, codec, space)
-    pitch = np.asarray(options.get("pitch", np.zeros(count)), np.float32)
-    if pitch.shape != (count,) or not np.isfinite(pitch).all():
-        raise ValueError(f"options['pitch'] must be {count} degrees, got shape {pitch.shape}.")
+    depth = _depth(options.get("depth"), frames, world)
+    eye = np.asarray(options.get("eye", np.zeros((count, 0))), np.float32)
+    if eye.shape != (count, world.pose_width) or not np.isfinite(eye).all():
+        raise ValueError(
+            f"options['eye'] must be {(count, world.pose_width)} finite numbers, got shape "
+            f"{eye.shape}."
+        )
     tail = slice(-(world.denoiser.config.window + 1), None)
+    about_to_run()
     pictures = resize(torch.from_numpy(np.ascontiguousarray(frames[tail])), world.size).numpy()
-    return Start(pictures, vectors[tail], pitch[tail])
+    return Start(pictures, vectors[tail], depth[tail], eye[tail])
+
+
+def _depth(depth: Any, frames: NDArray[np.uint8], world: World) -> NDArray[np.uint16]:
+    if depth is None:
+        return np.zeros((len(frames), 0, 0), np.uint16)
+    planes = np.asarray(depth)
+    if planes.dtype != np.uint16 or planes.shape != frames.shape[:3]:
+        raise ValueError(
+            f"options['depth'] must be uint16 {frames.shape[:3]} (inverse depth, 16384 = 1 per "
+            f"metre), got {planes.dtype} {planes.shape}."
+        )
+    return resize_depth(planes, world.size)
 
 
 def _vectors(

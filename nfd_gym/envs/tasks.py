@@ -1,36 +1,31 @@
 """What an agent is asked to do. Tasks see facts, never pixels.
 
-So one task runs on the twin, where the game logs the facts, and in the dream, where they are what
-the world's heads believe.
+So one task runs in the real game, where facts are logged, and in a learned world, where position
+and events are those of the world's own body.
 
-| task      | reward per tick                                       | ends                   |
-|-----------|-------------------------------------------------------|------------------------|
-| `explore` | 1 for every 4 m x 4 m cell entered for the first time | when a head says `end` |
-| `travel`  | metres farther from the start than ever before        | when a head says `end` |
-| `chop`    | 1 for every tree trunk block dug                      | when a head says `end` |
-| `dig`     | 1 for every block dug, trunks and leaves included     | when a head says `end` |
-| none      | 0                                                     | when a head says `end` |
+| task      | reward per tick                                       |
+|-----------|-------------------------------------------------------|
+| `explore` | 1 for every 4 m x 4 m cell entered for the first time |
+| `travel`  | metres farther from the start than ever before        |
+| `chop`    | 1 for every tree trunk block dug                      |
+| `dig`     | 1 for every block dug, trunks and leaves included     |
+| none      | 0                                                     |
 
-The twin has no `end` head: there an episode lasts until its time limit.
+None of them ends an episode: it lasts until its time limit.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nfd_gym.actions import KeysAndMouse
 from nfd_gym.data.clip import is_trunk
 from nfd_gym.settings import nearest
 
 CELL_METRES = 4.0
-BELIEF = 0.5  # a head's probability from which on the dream counts an event as happened
 
 
-class Happening(Protocol):
+class EventLike(Protocol):
     """Anything with the two fields of `nfd_gym.data.clip.Event` that tasks read."""
 
     @property
@@ -41,11 +36,10 @@ class Happening(Protocol):
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about one tick. `outputs` are head probabilities by name, empty on the twin."""
+    """What is known about one tick."""
 
     position: tuple[float, float, float] | None = None
-    events: Sequence[Happening] = ()
-    outputs: Mapping[str, float] = field(default_factory=dict)
+    events: Sequence[EventLike] = ()
 
 
 class Task(Protocol):
@@ -58,8 +52,8 @@ class Task(Protocol):
     def step(self, facts: Facts) -> tuple[float, bool, dict[str, float]]: ...
 
     # What `step` depends on, as JSON: undo, forks and saved states carry it along.
-    def memory(self) -> Any: ...
-    def remember(self, memory: Any) -> None: ...
+    def get_state(self) -> Any: ...
+    def set_state(self, state: Any) -> None: ...
 
 
 def _ground(facts: Facts, task: str) -> tuple[float, float]:
@@ -67,23 +61,6 @@ def _ground(facts: Facts, task: str) -> tuple[float, float]:
         raise ValueError(f"the task {task} needs positions, and this world reports none.")
     x, _, z = facts.position
     return x, z
-
-
-def _ended(facts: Facts) -> bool:
-    return facts.outputs.get("end", 0.0) >= BELIEF
-
-
-class _Edge:
-    """Counts a head's event once, when belief rises past the threshold: it often stays high for two
-    or three frames, because the picture shows a broken block a frame after the log does."""
-
-    def __init__(self) -> None:
-        self.high = False
-
-    def step(self, probability: float) -> int:
-        rose = probability >= BELIEF and not self.high
-        self.high = probability >= BELIEF
-        return int(rose)
 
 
 class Explore:
@@ -103,13 +80,13 @@ class Explore:
         cell = self._cell(facts)
         new = cell not in self._cells
         self._cells.add(cell)
-        return float(new), _ended(facts), {"cells": float(len(self._cells))}
+        return float(new), False, {"cells": float(len(self._cells))}
 
-    def memory(self) -> Any:
+    def get_state(self) -> Any:
         return sorted(self._cells)
 
-    def remember(self, memory: Any) -> None:
-        self._cells = {(int(x), int(z)) for x, z in memory}
+    def set_state(self, state: Any) -> None:
+        self._cells = {(int(x), int(z)) for x, z in state}
 
     def _cell(self, facts: Facts) -> tuple[int, int]:
         x, z = _ground(facts, self.name)
@@ -132,13 +109,13 @@ class Travel:
         away = math.dist(_ground(facts, self.name), self._start)
         reward = max(0.0, away - self._farthest)
         self._farthest += reward
-        return reward, _ended(facts), {"metres": self._farthest}
+        return reward, False, {"metres": self._farthest}
 
-    def memory(self) -> Any:
+    def get_state(self) -> Any:
         return [*self._start, self._farthest]
 
-    def remember(self, memory: Any) -> None:
-        x, z, self._farthest = (float(value) for value in memory)
+    def set_state(self, state: Any) -> None:
+        x, z, self._farthest = (float(value) for value in state)
         self._start = x, z
 
 
@@ -147,27 +124,27 @@ class Dig:
 
     name = "dig"
     needs_position = False
+    needs_events = True
 
     def __init__(self) -> None:
-        self._edge, self._count = _Edge(), 0
+        self._count = 0
 
     def reset(self, facts: Facts) -> None:
-        self._edge, self._count = _Edge(), 0
+        self._count = 0
 
-    def counts(self, event: Happening) -> bool:
+    def counts(self, event: EventLike) -> bool:
         return event.kind == "dig"
 
     def step(self, facts: Facts) -> tuple[float, bool, dict[str, float]]:
         done = sum(self.counts(event) for event in facts.events)
-        done += self._edge.step(facts.outputs.get(self.name, 0.0))
         self._count += done
-        return float(done), _ended(facts), {"blocks": float(self._count)}
+        return float(done), False, {"blocks": float(self._count)}
 
-    def memory(self) -> Any:
-        return [self._count, self._edge.high]
+    def get_state(self) -> Any:
+        return self._count
 
-    def remember(self, memory: Any) -> None:
-        self._count, self._edge.high = int(memory[0]), bool(memory[1])
+    def set_state(self, state: Any) -> None:
+        self._count = int(state)
 
 
 class Chop(Dig):
@@ -175,7 +152,7 @@ class Chop(Dig):
 
     name = "chop"
 
-    def counts(self, event: Happening) -> bool:
+    def counts(self, event: EventLike) -> bool:
         return event.kind == "dig" and is_trunk(event.name)
 
 
@@ -189,12 +166,12 @@ class Idle:
         """Nothing to remember."""
 
     def step(self, facts: Facts) -> tuple[float, bool, dict[str, float]]:
-        return 0.0, _ended(facts), {}
+        return 0.0, False, {}
 
-    def memory(self) -> Any:
+    def get_state(self) -> Any:
         return None
 
-    def remember(self, memory: Any) -> None:
+    def set_state(self, state: Any) -> None:
         """Nothing to remember."""
 
 
@@ -212,48 +189,3 @@ def make_task(task: str | Task | None) -> Task:
     if task not in TASKS:
         raise ValueError(f"no task {task!r}; did you mean {nearest(task, tuple(TASKS))!r}?")
     return TASKS[task]()
-
-
-class DeadReckoning:
-    """Where the commanded motion would lead on open flat ground: the only position a dream has.
-
-    It does not know of walls, so `explore` in a dream rewards walking against them as well; compare
-    such scores with the twin's only for agents that keep moving. Speeds are the twin's, measured:
-    3.9 m/s in all directions, reached within 4 ticks, 1.35 m/s while sneaking.
-    """
-
-    WALK = 3.9 / 20  # metres per tick
-    SNEAK = 1.35 / 20
-    TICKS_TO_SPEED = 4
-
-    def __init__(self, codec: KeysAndMouse) -> None:
-        self._codec = codec
-        self.reset()
-
-    def reset(self) -> None:
-        self._yaw = 0.0
-        self._at: NDArray[np.float64] = np.zeros(2)  # x, z
-        self._speed: NDArray[np.float64] = np.zeros(2)
-
-    def step(self, vector: NDArray[np.float32]) -> tuple[float, float, float]:
-        """Position after one action vector (A,), in metres from the start."""
-        held = set(self._codec.keys(vector))
-        self._yaw += math.radians(float(self._codec.rotation(vector)[1]))
-        ahead = np.array([-math.sin(self._yaw), math.cos(self._yaw)])
-        right = np.array([-math.cos(self._yaw), -math.sin(self._yaw)])
-        wish = ahead * (("forward" in held) - ("back" in held))
-        wish = wish + right * (("right" in held) - ("left" in held))
-        length = float(np.hypot(*wish))
-        if length:
-            wish *= (self.SNEAK if "sneak" in held else self.WALK) / length
-        change = wish - self._speed
-        most = self.WALK / self.TICKS_TO_SPEED
-        self._speed = self._speed + change * min(1.0, most / max(float(np.hypot(*change)), 1e-9))
-        self._at = self._at + self._speed
-        return float(self._at[0]), 0.0, float(self._at[1])
-
-    def memory(self) -> Any:
-        return [self._yaw, self._at.tolist(), self._speed.tolist()]
-
-    def remember(self, memory: Any) -> None:
-        self._yaw, self._at, self._speed = memory[0], np.array(memory[1]), np.array(memory[2])

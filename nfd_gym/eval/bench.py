@@ -1,4 +1,4 @@
-"""`python -m nfd_gym bench env|speculate|presets|data|worlds`: a dispatcher and what they share."""
+"""`python -m nfd_gym bench env|speculate|data|games`: a dispatcher and what they share."""
 
 import argparse
 import importlib
@@ -16,9 +16,8 @@ from nfd_gym.eval import results
 
 # subcommand -> (module with add_arguments and main, one line of help)
 SUBJECTS = {
-    "env": ("nfd_gym.eval.bench_env", "frames per second of env.step: lanes, steps, engines"),
+    "env": ("nfd_gym.eval.bench_env", "frames per second of env.step: envs, steps, engines"),
     "speculate": ("nfd_gym.eval.bench_speculate", "hits, discards, latency, quality of guessing"),
-    "presets": ("nfd_gym.eval.bench_presets", "the paper's sizes, random weights, this device"),
     "data": ("nfd_gym.data.bench", "how fast recordings are read"),
     "games": ("nfd_gym.games.bench", "how fast the real game runs"),
 }

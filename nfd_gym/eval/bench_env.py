@@ -1,6 +1,6 @@
 """`python -m nfd_gym bench env`: frames per second end to end, through `env.step`.
 
-A cell plays `--frames` ticks of random actions after `--warm-up`, in one lane through NFDEnv, in
+A cell plays `--frames` ticks of random actions after `--warm-up`, in one env through NFDEnv, in
 more through NFDVectorEnv. `--long 10000` plays one long episode instead and reports time and
 memory as it goes. Random weights take as long as trained ones: `--preset tiny` needs no world.
 """
@@ -22,12 +22,12 @@ from nfd_gym.eval.bench import add_output, percentiles, report
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.presets import PRESETS
-from nfd_gym.runtime.engine import NAMES
+from nfd_gym.runtime.engines.make import NAMES
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.threads import settle
-from nfd_gym.world import WorldModel
+from nfd_gym.world import World
 
-COLUMNS = ("engine", "lanes", "steps", "frames/s", "ms p50", "ms p99")
+COLUMNS = ("engine", "envs", "steps", "frames/s", "ms p50", "ms p99")
 LONG_COLUMNS = ("frames", "ms p50", "ms p99", "resident MB", "drift")
 BLOCKS = 10  # rows of a long run
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--world", default="minecraft-tiny", help="folder or name")
     parser.add_argument("--preset", choices=tuple(PRESETS), help="or random weights of this size")
     parser.add_argument("--engines", nargs="+", choices=NAMES, default=["auto", "eager"])
-    parser.add_argument("--lanes", nargs="+", type=int, default=[1, 2, 4, 8])
+    parser.add_argument("--num-envs", nargs="+", type=int, default=[1, 2, 4, 8])
     parser.add_argument("--steps", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--frames", type=int, default=100, help="ticks per cell")
     parser.add_argument("--warm-up", type=int, default=10, help="ticks before the clock starts")
@@ -58,13 +58,13 @@ def main(args: argparse.Namespace) -> int:
         return 0
     rows = []
     for engine in args.engines:
-        for lanes in args.lanes:
+        for num_envs in args.num_envs:
             for steps in args.steps:
-                tick, name = ticker(world, engine, lanes, steps, args.device)
+                tick, name = ticker(world, engine, num_envs, steps, args.device)
                 took = measure(tick, args.warm_up, args.frames)
                 spread = percentiles(took)
-                rate = lanes * 1e3 / float(np.mean(took))
-                rows.append((name, lanes, steps, rate, spread["p50"], spread["p99"]))
+                rate = num_envs * 1e3 / float(np.mean(took))
+                rows.append((name, num_envs, steps, rate, spread["p50"], spread["p99"]))
                 print(".", end="", flush=True)
     print()
     report("env", COLUMNS, rows, args)
@@ -72,16 +72,16 @@ def main(args: argparse.Namespace) -> int:
 
 
 def ticker(
-    world: WorldModel, engine: str, lanes: int, steps: int, device: str
+    world: World, engine: str, num_envs: int, steps: int, device: str
 ) -> tuple[Callable[[], object], str]:
     """(one tick of an env that has been reset, the engine's name)."""
     how: dict[str, Any] = {"engine": engine, "steps": steps, "device": device}
-    env: Any = NFDEnv(world, **how) if lanes == 1 else NFDVectorEnv(world, lanes, **how)
+    env: Any = NFDEnv(world, **how) if num_envs == 1 else NFDVectorEnv(world, num_envs, **how)
     env.reset(seed=0, options=start_options(world))
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(64)]
     count = iter(range(1 << 30))
-    return lambda: env.step(actions[next(count) % 64]), env.dream.session.engine.name
+    return lambda: env.step(actions[next(count) % 64]), env.dream.session.engine_name
 
 
 def measure(tick: Callable[[], object], warm_up: int, frames: int) -> list[float]:
@@ -127,7 +127,7 @@ def resident_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def start_options(world: WorldModel) -> dict[str, Any]:
+def start_options(world: World) -> dict[str, Any]:
     """Reset options for a world that has no start clips: grey frames, window full."""
     if world.path is not None and (world.path / "starts").is_dir():
         return {}
@@ -137,7 +137,7 @@ def start_options(world: WorldModel) -> dict[str, Any]:
     return {"frames": grey, "actions": np.zeros((count, world.codec.width), np.float32)}
 
 
-def random_world(preset: str, device: str) -> WorldModel:
+def random_world(preset: str, device: str) -> World:
     """A world of that size which nobody trained; always the same one, so it is converted once."""
     size = PRESETS[preset]
     with torch.random.fork_rng(devices=[]):
@@ -145,6 +145,6 @@ def random_world(preset: str, device: str) -> WorldModel:
         tokenizer, denoiser = Tokenizer(size.tokenizer).eval(), Denoiser(size.denoiser).eval()
     for part in (tokenizer, denoiser):
         part.to(device).requires_grad_(False)
-    return WorldModel(
+    return World(
         name=f"random-{preset}", codec=KeysAndMouse(), tokenizer=tokenizer, denoiser=denoiser
     )

@@ -19,9 +19,9 @@ from nfd_gym.data import Source, open_source
 from nfd_gym.eval.bench import add_output, percentiles, report
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.session import Session
-from nfd_gym.runtime.starts import Starts
+from nfd_gym.runtime.starts import starts_of
 from nfd_gym.runtime.threads import settle
-from nfd_gym.world import WorldModel
+from nfd_gym.world import World
 
 Vectors = NDArray[np.float32]
 
@@ -74,16 +74,15 @@ def recorded_actions(source: Source, count: int) -> Vectors:
     raise ValueError("the recordings are empty; give others with --data.")
 
 
-def begin(world: WorldModel, engine: str, mode: str) -> Session:
+def begin(world: World, engine: str, mode: str) -> Session:
     session = Session(world, engine=engine, speculate=mode)
-    start = Starts(world).clip(0)
-    session.reset(start.frames[None], start.actions[None], start.pitch[None], [0])
+    start = starts_of(world).clip(0)
+    clip = (start.frames[None], start.actions[None], start.depth[None], start.poses[None])
+    session.reset(*clip, [0])
     return session
 
 
-def paced(
-    world: WorldModel, engine: str, mode: str, actions: Vectors, rate: float
-) -> tuple[Any, ...]:
+def paced(world: World, engine: str, mode: str, actions: Vectors, rate: float) -> tuple[Any, ...]:
     """A caller with a clock: what `step` costs it when the guess was right, and when not."""
     session = begin(world, engine, mode)
     session.step(actions[:1])
@@ -108,7 +107,7 @@ def paced(
     )  # fmt: skip
 
 
-def flat_out(world: WorldModel, actions: Vectors, at_once: int) -> tuple[Any, ...]:
+def flat_out(world: World, actions: Vectors, at_once: int) -> tuple[Any, ...]:
     """A caller that never waits, with K fixed; eager, which the parallel mode runs on."""
     session = begin(world, "eager", "parallel")
     session.speculator.fixed = at_once
@@ -124,7 +123,7 @@ def flat_out(world: WorldModel, actions: Vectors, at_once: int) -> tuple[Any, ..
     )  # fmt: skip
 
 
-def quality(world: WorldModel, actions: Vectors, at_once: int) -> list[tuple[Any, ...]]:
+def quality(world: World, actions: Vectors, at_once: int) -> list[tuple[Any, ...]]:
     """PSNR of the m-th of K joint frames to the m-th of K single ones, all else being equal."""
     session = begin(world, "eager", "off")
     errors: list[list[float]] = [[] for _ in range(at_once)]

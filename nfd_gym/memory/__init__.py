@@ -4,9 +4,14 @@ A memory is a frozen object with its settings; what it remembers is a value (a N
 tensors with the batch first) inside the world state. No verb changes its arguments.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
+
+from nfd_gym.model.body import Edit
+
+__all__ = ["Edit", "Memory", "MemoryState", "View"]
 
 MemoryState = Any  # a NamedTuple of tensors (B, ...), () where nothing is remembered
 
@@ -21,17 +26,16 @@ class View(NamedTuple):
     open: Tensor  # (B,1,H,W) 1 where the picture may be written to memory
 
 
-class Edit(NamedTuple):
-    """One commanded change per environment: where and which."""
-
-    kind: Tensor  # (B,) long, 0 = none
-    cell: Tensor  # (B,3) long, the lattice cell
-
-
 class Memory(Protocol):
-    """Stateless reader and writer. `edits` is the number E of masks in a view."""
+    """Stateless reader and writer, stored in a world folder by its kind, config and tensors."""
 
-    edits: int
+    @property
+    def kind(self) -> str:
+        """The name that world/kinds.py knows it by."""
+
+    @property
+    def edits(self) -> int:
+        """E, the number of edit masks in a view."""
 
     def start(self, frames: Tensor, nearness: Tensor, poses: Tensor) -> MemoryState:
         """Memory of given frames uint8 (B,T,H,W,3), nearness (B,T,H,W), poses (B,T,P)."""
@@ -46,3 +50,13 @@ class Memory(Protocol):
         self, state: MemoryState, view: View, frame: Tensor, nearness: Tensor, pose: Tensor
     ) -> MemoryState:
         """Memory after `frame` was shown at `pose`: what was unknown or edited is taken in."""
+
+    def config(self) -> dict[str, Any]:
+        """JSON-able settings, as `build` takes them."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What it knows from training (the atlas), as `build` takes it."""
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Memory":
+        """The memory that gave `config` and `tensors`."""

@@ -1,6 +1,8 @@
 """No memory: the coming view is the last frame."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +15,8 @@ from nfd_gym.model.pixels import to_float
 class NoMemory:
     """The last frame as the view: for worlds without a camera, or without depth."""
 
-    edits: int = 0
+    kind = "none"
+    edits = 0
 
     def start(self, frames: Tensor, nearness: Tensor, poses: Tensor) -> tuple[()]:
         return ()
@@ -31,3 +34,13 @@ class NoMemory:
         self, state: tuple[()], view: View, frame: Tensor, nearness: Tensor, pose: Tensor
     ) -> tuple[()]:
         return state
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "NoMemory":
+        return cls(**config)

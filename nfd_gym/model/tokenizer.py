@@ -151,7 +151,8 @@ class Tokenizer(nn.Module):
     def token_rms(self, picture: Tensor) -> Tensor:
         """Root mean square (B,1,h,w) of each token in (B,K,H,W)."""
         p = self.config.patch
-        return reduce(picture.square(), "b k (h p) (w q) -> b 1 h w", "mean", p=p, q=p).sqrt()
+        square: Tensor = reduce(picture**2, "b k (h p) (w q) -> b 1 h w", "mean", p=p, q=p)
+        return square.sqrt()
 
     def spread(self, tokens: Tensor) -> Tensor:
         """Token values (B,1,h,w) at every pixel (B,1,H,W)."""

@@ -21,7 +21,8 @@ def make_stage(args: argparse.Namespace) -> Stage | Twin:
     dream = _dream(args)
     height, width = dream.env.observation_space.shape[:2]
     try:
-        env = _make("Luanti-v0", action_space="minerl", size=(width, height))
+        wants = {"depth": True} if "depth" in dream.raw.takes else {}
+        env = _make("Luanti-v0", action_space="minerl", size=(width, height), **wants)
     except gymnasium.error.DependencyNotInstalled as error:
         raise ValueError(f"--twin needs the real game: {error}") from None
     # It remembers as much as the dream can take in.
@@ -30,15 +31,16 @@ def make_stage(args: argparse.Namespace) -> Stage | Twin:
 
 
 def _dream(args: argparse.Namespace) -> Stage:
+    from nfd_gym.envs.nfd_env import NFDEnv
     from nfd_gym.runtime.open_world import open_world
 
     world = open_world(args.world or SHIPPED, args.device)
     presets = world.codec.presets
 
     def make(steps: int | None) -> gymnasium.Env:
-        return _make(
-            "NFD-v0",
-            world=world,
+        return NFDEnv(  # without a time limit
+            world,
+            render_mode="rgb_array",
             # The preset without loss where there is one: the mouse is finer than VPT's bins.
             action_space="minerl" if "minerl" in presets else presets[0],
             device=args.device,

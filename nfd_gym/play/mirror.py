@@ -35,8 +35,7 @@ class Mirror(Stage):
             return self._both(real, self.dream.step(vector))
         if len(self.real.past) == self.real.past.maxlen:
             self.dreaming = True
-            frames, actions, pitch = self.real.memory()
-            return self._both(real, self.dream.begin(frames, actions, pitch))
+            return self._both(real, self.dream.begin(tuple(self.real.past)))
         return self._both(real, None)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The env on stage: what the viewers need of any Gymnasium env of this package, in one place."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,20 @@ class View:
 
 
 @dataclass(frozen=True)
+class Past:
+    """A frame that was shown, the action that made it, and what the env told of its camera."""
+
+    frame: np.ndarray
+    action: np.ndarray
+    info: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Saved:
     """A quick save: the env's state, and the last frames that TAB would need."""
 
     state: bytes
-    past: tuple[tuple[np.ndarray, np.ndarray, float], ...]
+    past: tuple[Past, ...]
     seed: int
 
 
@@ -59,7 +68,7 @@ class Stage:
         self.side = side
         self.seed = 0
         self.view = View(np.zeros((1, 1, 3), np.uint8))
-        self.past: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=memory)
+        self.past: deque[Past] = deque(maxlen=memory)
 
     def reset(self, seed: int) -> View:
         """A new place. The same seed gives the same place."""
@@ -68,29 +77,29 @@ class Stage:
         return self._arrived(observation, info)
 
     def step(self, vector: np.ndarray) -> View:
-        # A loaded or undone frame lies before the env's own clock, so an episode limit of a wrapper
-        # would end play at random: the raw env is stepped.
+        # Wrappers of other packages count steps that undo takes back: the raw env is stepped.
         observation, reward, terminated, truncated, info = self.raw.step(self.codec.decode(vector))
         self.view = View(
             self._picture(observation), info, float(reward), bool(terminated or truncated)
         )
-        self.past.append((self.view.frame, vector, _pitch(info)))
+        self.past.append(Past(self.view.frame, vector, _camera(info)))
         self.undoable = min(self.undoable + 1, self.past.maxlen - 1)
         return self.view
 
-    def begin(self, frames: np.ndarray, actions: np.ndarray, pitch: np.ndarray) -> View:
-        """Continue from frames (T, H, W, 3), the actions that made them and their view pitch."""
-        options = {"frames": frames, "actions": actions, "pitch": pitch}
+    def begin(self, past: Sequence[Past]) -> View:
+        """Continue from frames that another stage showed."""
+        options: dict[str, Any] = {
+            "frames": np.stack([one.frame for one in past]),
+            "actions": np.stack([one.action for one in past]),
+        }
+        for name in getattr(self.raw, "takes", ()):
+            if name not in options:
+                options[name] = np.stack([np.asarray(one.info[name]) for one in past])
         observation, info = self.env.reset(seed=self.seed, options=options)
         view = self._arrived(observation, info)
         self.past.clear()
-        self.past.extend(zip(frames, actions, pitch, strict=True))
+        self.past.extend(past)
         return view
-
-    def memory(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The last frames (T, H, W, 3), the actions that made them (T, A) and their pitch (T,)."""
-        frames, actions, pitch = zip(*self.past, strict=True)
-        return np.stack(frames), np.stack(actions), np.array(pitch, np.float32)
 
     def save(self) -> Saved:
         if getattr(self.raw, "save_state", None) is None:
@@ -124,15 +133,20 @@ class Stage:
         return getattr(self.raw, "steps", None)
 
     def change_steps(self, by: int) -> View:
-        """Continue from the last frames with more or fewer denoising steps per frame."""
+        """Continue with more or fewer denoising steps per frame; nothing is forgotten."""
         if self.remake is None or self.steps is None:
             raise CannotError(f"{self.title} has no denoising steps")
         if self.steps + by < 1:
             raise CannotError("one denoising step is the least")
-        fresh = self.remake(self.steps + by)
+        try:
+            fresh = self.remake(self.steps + by)
+            fresh.unwrapped.load_state(self.raw.save_state())
+        except ValueError as error:  # a distilled world knows its own noise levels only
+            raise CannotError(str(error)) from None
         self.env.close()
         self.env, self.raw = fresh, fresh.unwrapped
-        return self.begin(*self.memory())
+        self.undoable = 0
+        return self.view
 
     def log_to(self, path: Path | None) -> bool:
         """Log for `python -m nfd_gym replay` from here on; None ends it. False if it cannot."""
@@ -149,13 +163,13 @@ class Stage:
         self.undoable = 0
         self.past.clear()
         noop = np.zeros(self.codec.width, np.float32)
-        self.past.append((self.view.frame, noop, _pitch(info)))
+        self.past.append(Past(self.view.frame, noop, _camera(info)))
         return self.view
 
-    def _went_back(self, past: tuple[tuple[np.ndarray, np.ndarray, float], ...]) -> View:
+    def _went_back(self, past: tuple[Past, ...]) -> View:
         self.past.clear()
         self.past.extend(past)
-        self.view = View(self.raw.render(), {"pitch": past[-1][2]})
+        self.view = View(self.raw.render(), dict(past[-1].info))
         return self.view
 
     def _picture(self, observation: Any) -> np.ndarray:
@@ -188,10 +202,11 @@ class Twin:
             self.active = self.real
             return self.real.view
         self.dream.seed = self.real.seed
-        view = self.dream.begin(*self.real.memory())
+        view = self.dream.begin(tuple(self.real.past))
         self.active = self.dream
         return view
 
 
-def _pitch(info: dict[str, Any]) -> float:
-    return float(info.get("pitch", 0.0))
+def _camera(info: dict[str, Any]) -> dict[str, Any]:
+    """What `info` says of the camera: another world may begin from it."""
+    return {name: info[name] for name in ("pitch", "eye", "depth") if name in info}

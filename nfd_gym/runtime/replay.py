@@ -11,34 +11,35 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nfd_gym.runtime.engine import NAMES
-from nfd_gym.runtime.fingerprint import fingerprint
+from nfd_gym.errors import NfdError
+from nfd_gym.runtime.engines.make import NAMES
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.session import Session
-from nfd_gym.runtime.starts import Start, Starts
+from nfd_gym.runtime.starts import Start, Starts, starts_of
 from nfd_gym.runtime.threads import settle
-from nfd_gym.world import WorldModel
+from nfd_gym.world import World
 
-KIND, FORMAT = "nfd_gym log", 1
+KIND, FORMAT = "nfd_gym log", 2
 
 
-class LogError(ValueError):
+class LogError(NfdError, ValueError):
     """A log that cannot be read or written; the message names file and line."""
 
 
 class Log:
-    """Writes down what is done to a one-lane session, a line at a time."""
+    """Writes down what is done to a session of one environment, a line at a time."""
 
     def __init__(self, file: str | Path, session: Session) -> None:
-        if session.lanes != 1:
-            raise LogError(f"a log holds one lane, this session has {session.lanes}.")
-        if session.speculation_mode == "parallel":
+        if session.num_envs != 1:
+            raise LogError(f"a log holds one environment, this session has {session.num_envs}.")
+        if session.speculator.mode == "parallel":
             raise LogError(
                 "parallel speculation depends on measured times and cannot be replayed; log with "
                 "speculate='ahead' or 'off'."
@@ -50,8 +51,8 @@ class Log:
             "kind": KIND,
             "format": FORMAT,
             "world": world.name if world.path is None else str(world.path),
-            "fingerprint": fingerprint(world),
-            "engine": session.engine.name,
+            "fingerprint": world.fingerprint,
+            "engine": session.engine_name,
             "steps": len(session.sigmas),
         }
         self._handle.write(json.dumps(header) + "\n")
@@ -112,6 +113,9 @@ def read_log(file: str | Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             raise LogError(f"{path}:{number} is not JSON ({error}).") from error
     if not parsed or parsed[0].get("kind") != KIND or parsed[0].get("format") != FORMAT:
         raise LogError(f"{path} is no log of nfd_gym (format {FORMAT}).")
+    for key in ("world", "fingerprint", "engine", "steps"):
+        if key not in parsed[0]:
+            raise LogError(f"{path}:1 does not name the {key}; record the log again.")
     return parsed[0], parsed[1:]
 
 
@@ -131,7 +135,7 @@ def main(args: argparse.Namespace) -> int:
         _check_world(header, world)
         engine = args.engine or header["engine"]
         session = Session(world, engine=engine, steps=header["steps"], device=args.device)
-        seen = [(number, same) for number, _, same in replay(lines, session, Starts(world))]
+        seen = [(number, same) for number, _, same in replay(lines, session, starts_of(world))]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -144,8 +148,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_world(header: Mapping[str, Any], world: WorldModel) -> None:
-    found = fingerprint(world)
+def _check_world(header: Mapping[str, Any], world: World) -> None:
+    found = world.fingerprint
     if header["fingerprint"] != found:
         raise LogError(
             f"the log was drawn by world {header['fingerprint']}, and {world.name!r} is {found}; "
@@ -157,8 +161,8 @@ def _do(line: Mapping[str, Any], session: Session, starts: Starts) -> NDArray[np
     if "reset" in line:
         place = line["reset"]
         start = starts.clip(place["start"]) if "start" in place else _unpacked(place["clip"])
-        clip = (start.frames[None], start.actions[None], start.pitch[None])
-        frames = session.reset(*clip, seeds=[line["seed"]])
+        clip = (start.frames[None], start.actions[None], start.depth[None], start.poses[None])
+        frames = session.reset(*clip, [line["seed"]])
     elif "action" in line:
         frames = session.step(np.array([line["action"]], np.float32))
     elif "undo" in line:
@@ -173,11 +177,10 @@ def _do(line: Mapping[str, Any], session: Session, starts: Starts) -> NDArray[np
 
 def _packed(start: Start) -> str:
     buffer = io.BytesIO()
-    parts = {"frames": start.frames, "actions": start.actions, "pitch": start.pitch}
-    np.savez_compressed(buffer, **parts)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **asdict(start))
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _unpacked(text: str) -> Start:
     with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as parts:
-        return Start(parts["frames"], parts["actions"], parts["pitch"])
+        return Start(parts["frames"], parts["actions"], parts["depth"], parts["poses"])

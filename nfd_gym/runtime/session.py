@@ -1,72 +1,90 @@
 """Session: B running worlds. All rollout state lives here and nowhere else.
 
-A frame goes one way: `step` -> speculation (a hit returns here) -> the engine -> the cache. The
-uint8 picture is what the next step recycles, so equal pictures and caches mean equal futures.
+A frame goes one way: `step` -> speculation (a hit returns here) -> the engine -> the cache. Equal
+states and caches mean equal futures.
 """
 
 import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from nfd_gym.model.cache import FrameCache
 from nfd_gym.noise import noise
-from nfd_gym.runtime.engine import Drawn, Engine, make_engine, prime
-from nfd_gym.runtime.fingerprint import fingerprint
-from nfd_gym.runtime.parallel import draw_jointly as jointly
+from nfd_gym.runtime.checks import Clips, checked_actions, checked_clips, to_tensors
+from nfd_gym.runtime.engines.eager import Engine
+from nfd_gym.runtime.engines.make import make_engine, resolve
+from nfd_gym.runtime.forked import about_to_run
+from nfd_gym.runtime.parallel import predict_jointly
 from nfd_gym.runtime.speculate import MOST_AHEAD, Speculator
-from nfd_gym.runtime.state import from_bytes, to_bytes
-from nfd_gym.world import WorldModel
+from nfd_gym.runtime.state import from_bytes, in_range, to_bytes
+from nfd_gym.world import World
+from nfd_gym.world.state import WorldState, named_tensors, put, rebuilt, select, tree_map
+from nfd_gym.world.step import prime
 
 Frames = NDArray[np.uint8]
+UNDO = 20  # steps that a single env can take back; a batch goes back a window
 
 
-@dataclass(frozen=True)
-class Moment:
+class Snapshot(NamedTuple):
     """What undo goes back to, beside the cache."""
 
-    drawn: Drawn
+    state: WorldState
     frame_index: NDArray[np.int64]
 
 
 class Session:
-    """Lanes in lock-step: one batch, one engine, one call per tick."""
+    """Environments in lock-step: one batch, one engine, one call per tick. Nothing runs in torch
+    before the first reset or load, so that a process may fork until then."""
 
     def __init__(
         self,
-        world: WorldModel,
+        world: World,
         *,
-        lanes: int = 1,
+        num_envs: int = 1,
         engine: str = "auto",
         steps: int | None = None,
         speculate: str = "off",
         device: str = "cpu",
     ) -> None:
-        if lanes < 1:
-            raise ValueError(f"a session needs at least one lane, got {lanes}.")
-        self.world, self.lanes = world, lanes
-        self.sigmas = levels(world.settings.sigmas, steps)
-        self.engine: Engine = make_engine(engine, world, lanes, self.sigmas, device)
+        if num_envs < 1:
+            raise ValueError(f"a session needs at least one environment, got {num_envs}.")
+        self.world, self.num_envs = world, num_envs
+        self.engine_name, self.device = resolve(engine, device)
+        self.sigmas = world.settings.with_steps(steps).sigmas
         self.window = world.denoiser.config.window
-        # Spare slots hold what undo goes back to and what speculation drew too early.
-        self.cache = world.denoiser.make_cache(lanes, spare=self.window + MOST_AHEAD)
-        self.seeds = np.zeros(lanes, np.int64)
-        self.frame_index = np.zeros(lanes, np.int64)  # frames drawn since each lane's reset
+        self.undo_limit = max(UNDO, self.window) if num_envs == 1 else self.window
+        self.seeds = np.zeros(num_envs, np.int64)
+        self.frame_index = np.zeros(num_envs, np.int64)  # frames drawn since each env's reset
         self.timings: dict[str, float] = {}  # milliseconds of the last step, by part
-        self._now = blank(world, lanes, self.engine.device)
-        self._started = np.zeros(lanes, bool)
-        self._past: deque[Moment] = deque(maxlen=self.window)
+        self._state: WorldState | None = None
+        self._started = np.zeros(num_envs, bool)
+        self._past: deque[Snapshot] = deque(maxlen=self.undo_limit)
         self._busy = threading.Lock()
         self.speculator = Speculator(
-            speculate, lanes, self._draw, self.draw_jointly, self.cache.truncate
+            speculate, num_envs, self._draw, self.draw_jointly, self._truncate
         )
+
+    @cached_property
+    def engine(self) -> Engine:
+        about_to_run()
+        return make_engine(
+            self.engine_name, self.world, self.num_envs, len(self.sigmas), str(self.device)
+        )
+
+    @cached_property
+    def cache(self) -> FrameCache:
+        """Spare slots hold what undo goes back to and what speculation drew too early."""
+        about_to_run()
+        return self.world.denoiser.make_cache(self.num_envs, spare=self.undo_limit + MOST_AHEAD)
 
     # -- running
 
@@ -74,27 +92,31 @@ class Session:
         self,
         frames: ArrayLike,
         actions: ArrayLike,
-        pitch: ArrayLike | None = None,
+        depth: ArrayLike | None = None,
+        poses: ArrayLike | None = None,
         seeds: ArrayLike | None = None,
         mask: NDArray[np.bool_] | None = None,
     ) -> Frames:
-        """Start lanes from frames uint8 (B,T,H,W,3), actions (B,T,A), pitch (B,T), seeds (B,).
+        """Start from frames uint8 (B,T,H,W,3), actions (B,T,A) and, in worlds with a camera, depth
+        uint16 (B,T,H,W) and poses (B,T,P); seeds (B,).
 
-        Only the tail of a clip is used. `mask` (B,) restarts those lanes alone; what the arrays
-        hold for the others is ignored. Returns the last frames (B,H,W,3).
+        Only the tail of a clip is used. `mask` (B,) restarts those environments alone; what the
+        arrays hold for the others is ignored. Returns the last frames (B,H,W,3).
         """
         with self._alone():
-            clip = self._checked(np.asarray(frames), np.asarray(actions), pitch)
-            chosen = np.ones(self.lanes, bool) if mask is None else np.asarray(mask, bool)
-            if chosen.shape != (self.lanes,) or not chosen.any():
-                raise ValueError(f"mask must name at least one of {self.lanes} lanes, got {mask}.")
+            clips = checked_clips(self.world, self.num_envs, frames, actions, depth, poses)
+            chosen = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
+            if chosen.shape != (self.num_envs,) or not chosen.any():
+                raise ValueError(
+                    f"mask must name at least one of {self.num_envs} environments, got {mask}."
+                )
             self.speculator.discard()
-            self._past.clear()  # the old pictures of these lanes are no past of the new ones
+            self._past.clear()  # the old pictures of these environments are no past of the new
             if seeds is not None:
-                given = np.broadcast_to(np.asarray(seeds, np.int64), self.lanes)
+                given = np.broadcast_to(np.asarray(seeds, np.int64), self.num_envs)
                 self.seeds[chosen] = given[chosen]
             self.frame_index = np.where(chosen, 0, self.frame_index)
-            self._prime(np.flatnonzero(chosen), *clip)
+            self._prime(np.flatnonzero(chosen), clips)
             self._started |= chosen
             self.speculator.restart()
             return self.frame
@@ -104,108 +126,112 @@ class Session:
         self.advance(actions)
         return self.frame
 
-    def advance(self, actions: ArrayLike) -> Tensor:
-        """As `step`, but the frames stay on the engine's device; do not write to them."""
+    def advance(self, actions: ArrayLike) -> WorldState:
+        """As `step`, but everything stays on the engine's device; do not write to it."""
         with self._alone():
-            vectors = self._checked_actions(np.asarray(actions, np.float32))
-            before = self.now
+            vectors = checked_actions(self.world, self.num_envs, actions)
+            before = self.state
             started = time.perf_counter()
-            drawn = self.speculator.take(vectors)
-            self._past.append(Moment(before, self.frame_index))
-            self._now, self.frame_index = drawn, self.frame_index + 1
+            state = self.speculator.take(vectors)
+            self._past.append(Snapshot(before, self.frame_index))
+            self._state, self.frame_index = state, self.frame_index + 1
             self.timings = {"step": 1e3 * (time.perf_counter() - started)}
             self.speculator.look_ahead(vectors)
-            return drawn.frame
+            return state
 
     @property
-    def now(self) -> Drawn:
-        """The frame on show, with what belongs to it."""
-        if not self._started.all():
-            lanes = np.flatnonzero(~self._started).tolist()
-            raise RuntimeError(f"lanes {lanes} have no frame yet; call reset first.")
-        return self._now
+    def state(self) -> WorldState:
+        """The frame on show, with all that belongs to it."""
+        if self._state is None or not self._started.all():
+            waiting = np.flatnonzero(~self._started).tolist()
+            raise RuntimeError(f"environments {waiting} have no frame yet; call reset first.")
+        return self._state
 
     @property
     def frame(self) -> Frames:
         """The frames on show, uint8 (B,H,W,3), the caller's to keep."""
-        return np.array(self._now.frame.cpu().numpy())
-
-    def panorama(self) -> Frames:
-        """What each lane remembers all round, uint8 (B,H,2H,3); its start clip began looking at
-        the middle."""
-        with self._alone():
-            now = self.now
-            shown = self.world.panorama(now.memory, now.frame, now.yaw, now.pitch)
-            return np.asarray(shown.cpu().numpy())
+        assert self._state is not None
+        return np.array(self._state.frame.cpu().numpy())
 
     @property
-    def speculation_mode(self) -> str:
-        return self.speculator.mode
+    def undoable(self) -> int:
+        """How many steps can be taken back now."""
+        return len(self._past)
 
     @property
-    def speculation(self) -> dict[str, Any]:
+    def speculation(self) -> dict[str, int]:
         """Counts since the last reset: steps, hits, drawn, discarded; K of the parallel mode."""
         return self.speculator.counts()
 
     # -- states
 
     def undo(self, count: int = 1) -> Frames:
-        """Go back `count` frames, at most a window."""
+        """Go back `count` frames."""
         with self._alone():
             if not 1 <= count <= len(self._past):
                 raise ValueError(
-                    f"cannot undo {count} frames; {len(self._past)} can be undone now (at most the "
-                    f"window of {self.window}, and none before the last reset or load)."
+                    f"cannot undo {count} frames; {len(self._past)} can be undone now (at most "
+                    f"{self.undo_limit}, and none before the last reset or load)."
                 )
             self.speculator.discard()
-            self.cache.truncate(count)
+            self._truncate(count)
             for _ in range(count):
-                moment = self._past.pop()
-            self._now, self.frame_index = moment.drawn, moment.frame_index
+                before = self._past.pop()
+            self._state, self.frame_index = before
             return self.frame
 
     def save(self) -> bytes:
         """Everything the future depends on, as bytes."""
         with self._alone():
+            state = self.state
             self.speculator.discard()
-            keys, values = self.cache.keys, self.cache.values
-            order = [(self.cache.end - age) % self.cache.slots for age in range(self.window, 0, -1)]
-            tensors = {field.name: getattr(self.now, field.name) for field in fields(Drawn)}
-            tensors |= {
-                "keys": keys[:, :, order],
-                "values": values[:, :, order],
-                "valid": self.cache.valid.clamp_max(self.window),
-                "seeds": torch.from_numpy(self.seeds),
-                "frame_index": torch.from_numpy(self.frame_index),
-            }
-            return to_bytes(tensors, self._facts() | {"engine": self.engine.name})
+            return to_bytes(
+                {**dict(named_tensors(state)), **self._rest()},
+                self._facts() | {"engine": self.engine_name},
+            )
 
-    def load(self, state: bytes) -> Frames:
+    def load(self, data: bytes) -> Frames:
         """Continue from bytes that `save` returned; the past before them cannot be undone."""
         with self._alone():
-            tensors, _ = from_bytes(state, self._facts())
+            about_to_run()
+            like = self._state if self._state is not None else self._blank()
+            wanted = {**dict(named_tensors(like)), **self._rest()}
+            tensors = from_bytes(data, self._facts(), wanted)
+            in_range("valid", tensors["valid"], 0, self.window)
+            in_range("seeds", tensors["seeds"], 0, 2**63 - 1)
+            in_range("frame_index", tensors["frame_index"], 0, 2**62)
+            in_range("edit.kind", tensors["edit.kind"], 0, len(self.world.body.edits))
             self.speculator.discard()
-            self._restore(tensors)
+            moved = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+            self.seeds = tensors["seeds"].numpy().copy()
+            self.frame_index = tensors["frame_index"].numpy().copy()
+            self.cache.reset()
+            self.cache.append(moved["keys"], moved["values"])
+            self.cache.valid.copy_(tensors["valid"])
+            self._past.clear()
+            self._started[:] = True
+            self._state = rebuilt(like, moved)
+            self.speculator.restart()
             return self.frame
 
-    def fork(self, count: int, lane: int = 0) -> "Session":
-        """A session of `count` lanes that all continue one lane of this one, noise included."""
+    def fork(self, count: int, env: int = 0) -> "Session":
+        """A session of `count` environments that all continue one of this, noise included."""
         with self._alone():
+            state = self.state
             self.speculator.discard()
             other = Session(
                 self.world,
-                lanes=count,
-                engine=self.engine.name,
+                num_envs=count,
+                engine=self.engine_name,
                 steps=len(self.sigmas),
-                device=str(self.engine.device),
+                device=str(self.device),
             )
             for i in range(count):
-                other.cache.put(i, self.cache, lane)
-            parts = (getattr(self.now, field.name)[lane : lane + 1] for field in fields(Drawn))
-            other._now = Drawn(*(part.repeat_interleave(count, dim=0) for part in parts))
+                other.cache.put(i, self.cache, env)
+            other._state = select(state, torch.full((count,), env, dtype=torch.long))
             other._started[:] = True
-            other.seeds[:] = self.seeds[lane]
-            other.frame_index[:] = self.frame_index[lane]
+            other.seeds[:] = self.seeds[env]
+            other.frame_index[:] = self.frame_index[env]
             return other
 
     def close(self) -> None:
@@ -214,59 +240,75 @@ class Session:
 
     # -- drawing
 
-    def _draw(self, vectors: NDArray[np.float32]) -> Drawn:
-        """The frame after `now`; the speculator calls it too, from its own thread."""
-        made = self._noise(range(self.lanes), self.frame_index + 1 + self.window)
-        actions = torch.from_numpy(vectors).to(self.engine.device)
-        return self.engine.step(self.cache, self.now, actions, made)
+    def _draw(self, vectors: NDArray[np.float32]) -> WorldState:
+        """The state after the present one; the speculator calls it too, from its own thread."""
+        made = self._noise(range(self.num_envs), self.frame_index + 1 + self.window)
+        actions = torch.from_numpy(vectors).to(self.device)
+        return self.engine.step(self.cache, self.state, actions, made)
 
-    def draw_jointly(self, vectors: NDArray[np.float32], count: int) -> list[Drawn]:
-        """The next `count` frames at once, the action held; in the cache, but not on show."""
+    def draw_jointly(self, vectors: NDArray[np.float32], count: int) -> list[WorldState]:
+        """The next `count` states at once, the action held; in the cache, but not on show."""
         first = self.frame_index + 1 + self.window
-        made = torch.stack([self._noise(range(self.lanes), first + k) for k in range(count)], dim=1)
-        actions = torch.from_numpy(vectors).to(self.engine.device)
-        return jointly(self.world, self.sigmas, self.cache, self.now, actions, made)
+        envs = range(self.num_envs)
+        made = torch.stack([self._noise(envs, first + k) for k in range(count)], dim=1)
+        actions = torch.from_numpy(vectors).to(self.device)
+        return predict_jointly(self.engine.parts, self.state, actions, made, self.cache)
 
-    def _noise(self, lanes: Iterable[int], address: NDArray[np.int64]) -> Tensor:
-        """(len(lanes), N, C): each lane's noise depends on its own seed and clock alone."""
+    def _truncate(self, frames: int) -> None:
+        self.cache.truncate(frames)
+
+    def _noise(self, envs: Iterable[int], address: NDArray[np.int64]) -> Tensor:
+        """(len(envs),N,C): each env's noise depends on its own seed and clock alone."""
         shape = (self.world.denoiser.config.tokens, self.world.denoiser.config.channels)
-        draws = [noise(int(self.seeds[i]), 0, int(address[i]), 0, shape) for i in lanes]
-        scale = np.float32(self.world.settings.temperature)
-        return torch.from_numpy(scale * np.stack(draws)).to(self.engine.device)
+        draws = [noise(int(self.seeds[i]), 0, int(address[i]), 0, shape) for i in envs]
+        return torch.from_numpy(np.stack(draws)).to(self.device)
 
-    def _prime(self, lanes: NDArray[np.int64], frames: Frames, actions: Any, pitch: Any) -> None:
-        """Put the tail of a clip into `lanes` of the cache; other lanes stay bit for bit."""
-        tail = min(frames.shape[1], self.window + 1)
-        device = self.engine.device
-        # Frame 0 of a lane's clock is the clip's last; the ones before it count down from there.
+    def _prime(self, envs: NDArray[np.int64], clips: Clips) -> None:
+        """Put the tail of clips into `envs`; other environments stay bit for bit."""
+        tail = min(clips.frames.shape[1], self.window + 1)
+        # Frame 0 of an env's clock is the clip's last; the ones before it count down from there.
         ages = [self.frame_index + self.window - age for age in reversed(range(tail))]
-        made = torch.stack([self._noise(lanes, address) for address in ages], dim=1)
-        beside = self.world.denoiser.make_cache(len(lanes))
-        given = (frames[lanes, -tail:], actions[lanes, -tail:], pitch[lanes, -tail:])
-        clip, turns, angles = (
-            torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in given
+        made = torch.stack([self._noise(envs, address) for address in ages], dim=1)
+        beside = self.world.denoiser.make_cache(len(envs))
+        given = to_tensors(clips, envs, tail, self.device)
+        state = prime(self.engine.parts, beside, *given, made)
+        for i, one in enumerate(envs):
+            self.cache.put(int(one), beside, i)
+        if len(envs) < self.num_envs:
+            if self._state is None:  # the others wait for their own reset
+                self._state = tree_map(lambda x: x[:1].repeat_interleave(self.num_envs, 0), state)
+            state = put(self._state, torch.from_numpy(envs), state)
+        self._state = state
+
+    def _blank(self) -> WorldState:
+        """A state of the right shapes."""
+        (width, height), b = self.world.size, self.num_envs
+        plane = (height, width) if self.world.has_depth else (0, 0)
+        c, codec = self.world.denoiser.config, self.world.codec
+        return prime(
+            self.engine.parts,
+            self.world.denoiser.make_cache(b),
+            torch.zeros(b, 1, height, width, 3, dtype=torch.uint8, device=self.device),
+            torch.zeros(b, 1, *plane, device=self.device),
+            torch.zeros(b, 1, self.world.pose_width, device=self.device),
+            torch.zeros(b, 1, codec.width, device=self.device),
+            torch.zeros(b, 1, c.tokens, c.channels, device=self.device),
         )
-        drawn = prime(self.world, self.sigmas, beside, clip, turns, angles, made)
-        for i, lane in enumerate(lanes):
-            self.cache.put(int(lane), beside, i)
-        if len(lanes) < self.lanes:
-            drawn = _replaced(self._now, drawn, torch.from_numpy(lanes).to(device))
-        self._now = drawn
 
-    def _restore(self, tensors: dict[str, Tensor]) -> None:
-        keys, values = tensors.pop("keys"), tensors.pop("values")
-        self.seeds = tensors.pop("seeds").numpy().copy()
-        self.frame_index = tensors.pop("frame_index").numpy().copy()
-        valid = tensors.pop("valid")
-        self.cache.reset()
-        self.cache.append(keys.to(self.engine.device), values.to(self.engine.device))
-        self.cache.valid.copy_(valid)
-        self._past.clear()
-        self._started[:] = True
-        self._now = Drawn(**{name: part.to(self.engine.device) for name, part in tensors.items()})
-        self.speculator.restart()
+    def _rest(self) -> dict[str, Tensor]:
+        """What a saved state holds beside the world state."""
+        order = [(self.cache.end - age) % self.cache.slots for age in range(self.window, 0, -1)]
+        return {
+            "keys": self.cache.keys[:, :, order],
+            "values": self.cache.values[:, :, order],
+            "valid": self.cache.valid.clamp_max(self.window),
+            "seeds": torch.from_numpy(self.seeds),
+            "frame_index": torch.from_numpy(self.frame_index),
+        }
 
-    # -- checks
+    def _facts(self) -> dict[str, Any]:
+        """What a state must agree on with the session that loads it."""
+        return {"world": self.world.fingerprint, "num_envs": self.num_envs}
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -278,69 +320,3 @@ class Session:
             yield
         finally:
             self._busy.release()
-
-    def _facts(self) -> dict[str, Any]:
-        """What a state must agree on with the session that loads it."""
-        return {"world": fingerprint(self.world), "lanes": self.lanes, "steps": len(self.sigmas)}
-
-    def _checked(
-        self, frames: NDArray[Any], actions: NDArray[Any], pitch: ArrayLike | None
-    ) -> tuple[Frames, NDArray[np.float32], NDArray[np.float32]]:
-        width, height = self.world.size
-        if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[1] < 1:
-            raise ValueError(
-                f"frames must be uint8 (B, T >= 1, H, W, 3), got {frames.dtype} {frames.shape}."
-            )
-        if (len(frames), *frames.shape[2:]) != (self.lanes, height, width, 3):
-            raise ValueError(
-                f"frames must hold {self.lanes} lanes of {height}x{width}x3 pixels, got shape "
-                f"{frames.shape}; resize them to the world's size."
-            )
-        shape = (*frames.shape[:2], self.world.codec.width)
-        actions = np.asarray(actions, np.float32)
-        if actions.shape != shape or not np.isfinite(actions).all():
-            raise ValueError(f"actions must be {shape} finite numbers, got shape {actions.shape}.")
-        angles = np.zeros(shape[:2], np.float32) if pitch is None else np.asarray(pitch, np.float32)
-        if angles.shape != shape[:2] or not np.isfinite(angles).all():
-            raise ValueError(f"pitch must be {shape[:2]} finite degrees, got shape {angles.shape}.")
-        return frames, actions, angles
-
-    def _checked_actions(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
-        shape = (self.lanes, self.world.codec.width)
-        if actions.shape != shape:
-            raise ValueError(f"actions must have shape {shape}, got {actions.shape}.")
-        if not np.isfinite(actions).all():
-            raise ValueError(f"actions must be finite numbers, got {actions.tolist()}.")
-        return np.ascontiguousarray(actions) + np.float32(0.0)  # -0.0 and 0.0 are one action
-
-
-def levels(sigmas: Sequence[float], steps: int | None) -> tuple[float, ...]:
-    """Noise levels for `steps` evaluations: the world's own, or evenly spread if another number."""
-    if steps is None or steps == len(sigmas):
-        return tuple(sigmas)
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}.")
-    return tuple(1.0 - i / steps for i in range(steps))
-
-
-def blank(world: WorldModel, lanes: int, device: torch.device) -> Drawn:
-    """What lanes show before their first reset."""
-    (width, height), shape = world.size, world.denoiser.config
-    frame = torch.zeros(lanes, height, width, 3, dtype=torch.uint8, device=device)
-    latents = torch.zeros(lanes, shape.tokens, shape.channels, device=device)
-    pitch = torch.zeros(lanes, 1, device=device)
-    actions = torch.zeros(lanes, 1, world.codec.width, device=device)
-    memory, yaw, _ = world.remember(frame[:, None], actions, pitch)
-    seen = world.glimpses(frame[:, None])
-    return Drawn(frame, world.canvas(frame), latents, pitch[:, 0], yaw, memory, seen)
-
-
-@torch.no_grad()
-def _replaced(old: Drawn, new: Drawn, lanes: Tensor) -> Drawn:
-    """`old` with the given lanes taken from `new`; frames already handed out are not written to."""
-    parts = {}
-    for field in fields(Drawn):
-        whole = getattr(old, field.name).clone()
-        whole[lanes] = getattr(new, field.name)
-        parts[field.name] = whole
-    return Drawn(**parts)

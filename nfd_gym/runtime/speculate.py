@@ -15,9 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from nfd_gym.runtime.engine import Drawn
-from nfd_gym.runtime.predict import Predictor, frames_worth_drawing
+from nfd_gym.runtime.action_predictor import Predictor, frames_worth_drawing
 from nfd_gym.settings import nearest
+from nfd_gym.world.state import WorldState
 
 MODES = ("off", "ahead", "parallel", "auto")
 MOST_AHEAD = 8  # frames that may be drawn beyond the present one
@@ -36,23 +36,23 @@ class Speculator:
     def __init__(
         self,
         mode: str,
-        lanes: int,
-        draw: Callable[[Vectors], Drawn],
-        draw_jointly: Callable[[Vectors, int], list[Drawn]],
+        num_envs: int,
+        draw: Callable[[Vectors], WorldState],
+        draw_jointly: Callable[[Vectors, int], list[WorldState]],
         truncate: Callable[[int], None],
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"no speculation {mode!r}; did you mean {nearest(mode, MODES)!r}?")
-        if mode != "off" and lanes != 1:
+        if mode != "off" and num_envs != 1:
             raise ValueError(
-                f"speculate={mode!r} serves one lane and {lanes} were asked for; batches serve "
+                f"speculate={mode!r} serves one env and {num_envs} were asked for; batches serve "
                 "throughput, guessing serves latency: use speculate='off'."
             )
         self.mode = mode
         self._draw, self._draw_jointly, self._truncate = draw, draw_jointly, truncate
         self._worker: ThreadPoolExecutor | None = None
-        self._future: tuple[bytes, Future[Drawn]] | None = None
-        self._ready: deque[Drawn] = deque()  # the rest of a joint draw
+        self._future: tuple[bytes, Future[WorldState]] | None = None
+        self._ready: deque[WorldState] = deque()  # the rest of a joint draw
         self._ready_for = b""
         self.fixed: int | None = None  # K of the parallel mode; None adapts it
         self.cost: dict[int, float] = {}  # seconds of drawing K frames at once
@@ -67,7 +67,7 @@ class Speculator:
         self.at_once = 1
         self.steps = self.hits = self.drawn = self.discarded = 0
 
-    def take(self, actions: Vectors) -> Drawn:
+    def take(self, actions: Vectors) -> WorldState:
         """The frame under `actions`: an early one if the guess was right."""
         self._idle = _blend(self._idle, time.perf_counter() - self._left)
         word = actions.tobytes()
@@ -125,7 +125,7 @@ class Speculator:
             "at_once": self.at_once,
         }
 
-    def _early(self, word: bytes) -> Drawn | None:
+    def _early(self, word: bytes) -> WorldState | None:
         if self._future is not None and self._future[0] == word:
             _, future = self._future
             self._future = None
@@ -134,7 +134,7 @@ class Speculator:
             return self._ready.popleft()
         return None
 
-    def _several(self, actions: Vectors) -> Drawn:
+    def _several(self, actions: Vectors) -> WorldState:
         stay = self._predictor.stay()
         self.at_once = self.fixed or frames_worth_drawing(stay, self.cost, MOST_AHEAD)
         if self.at_once == 1:
@@ -145,10 +145,10 @@ class Speculator:
         self._ready_for = actions.tobytes()
         return first
 
-    def _draw_ahead(self, actions: Vectors) -> Drawn:
+    def _draw_ahead(self, actions: Vectors) -> WorldState:
         return self._timed(lambda: [self._draw(actions)], 1)[0]
 
-    def _timed(self, draw: Callable[[], list[Drawn]], count: int) -> list[Drawn]:
+    def _timed(self, draw: Callable[[], list[WorldState]], count: int) -> list[WorldState]:
         started = time.perf_counter()
         drawn = draw()
         self.cost[count] = _blend(self.cost.get(count), time.perf_counter() - started)

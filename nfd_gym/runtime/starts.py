@@ -1,82 +1,104 @@
-"""Where an episode begins: the shipped start clips of a world."""
+"""Where an episode begins: the start clips of a world, in its size."""
 
+import weakref
+from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source
-from nfd_gym.runtime.drift import Drift
-from nfd_gym.runtime.resize import resize
-from nfd_gym.world import WorldModel
+from nfd_gym.runtime.forked import about_to_run
+from nfd_gym.runtime.resize import resize, resize_depth
+from nfd_gym.world import World, WorldError
 
-METER_CLIPS, METER_FRAMES = 24, 4  # what the drift meter takes for ordinary: clips, frames of each
+KEPT = 64  # clips held in memory, a window of frames each
 
 
 @dataclass(frozen=True)
 class Start:
-    """The tail of a clip in the world's size."""
+    """The tail of a clip: frame i was produced by action i."""
 
     frames: NDArray[np.uint8]  # (T, H, W, 3)
-    actions: NDArray[np.float32]  # (T, A), actions[i] produced frames[i]
-    pitch: NDArray[np.float32]  # (T,) degrees
+    actions: NDArray[np.float32]  # (T, A)
+    depth: NDArray[np.uint16]  # (T, H, W) inverse depth; (T, 0, 0) in worlds without depth
+    poses: NDArray[np.float32]  # (T, P)
 
 
 class Starts:
-    """Start clips `first` .. `first + count - 1` of a world."""
+    """The start clips of one world; its envs share them. Files are closed after each reading."""
 
-    def __init__(self, world: WorldModel, first: int = 0, count: int | None = None) -> None:
-        self.world, self.tail = world, world.denoiser.config.window + 1
-        self._first, self._count = first, count
-        self._source: Source | None = None
-        self._read: dict[int, Start] = {}
+    def __init__(self, world: World) -> None:
+        self.tail = world.denoiser.config.window + 1
+        self._world = weakref.ref(world)
+        self._names: list[str] | None = None
+        self._read: OrderedDict[int, Start] = OrderedDict()
 
-    def draw(self, rng: np.random.Generator) -> int:
-        """The index of a random start clip."""
-        first, count = self._range()
-        return int(rng.integers(first, first + count))
+    def __len__(self) -> int:
+        if self._names is None:
+            source = self._open()
+            self._names = list(source.names)
+            _close(source)
+        return len(self._names)
 
     def clip(self, index: int) -> Start:
-        """Start clip `index`, read once."""
-        source = self._open()
-        if not 0 <= index < len(source.names):
-            raise ValueError(
-                f"options['start'] must be from 0 to {len(source.names) - 1}, got {index}."
-            )
+        """Start clip `index`."""
+        if not 0 <= index < len(self):
+            raise ValueError(f"options['start'] must be from 0 to {len(self) - 1}, got {index}.")
         if index not in self._read:
-            length = source.lengths[index]
-            clip = source.read(index, max(0, length - self.tail), length)
-            pitch = np.zeros(len(clip), np.float32) if clip.pitch is None else clip.pitch
-            width, height = self.world.size
-            frames = resize(torch.from_numpy(clip.frames), (width, height)).numpy()
-            self._read[index] = Start(frames, clip.actions, pitch)
+            source = self._open()
+            try:
+                self._read[index] = self._start(source, index)
+            finally:
+                _close(source)
+        self._read.move_to_end(index)
+        while len(self._read) > KEPT:
+            self._read.popitem(last=False)
         return self._read[index]
 
-    def meter(self) -> Drift | None:
-        """A drift meter made from these clips; None if they hold too few frames."""
-        first, count = self._range()
-        picks = np.unique(np.linspace(first, first + count - 1, METER_CLIPS).astype(int))
-        latents = []
-        with torch.no_grad():
-            for index in picks:
-                frames = torch.from_numpy(self.clip(int(index)).frames)
-                some = frames[:: max(1, len(frames) // METER_FRAMES)]
-                device = self.world.tokenizer.patch_in.weight.device
-                latents.append(self.world.tokenizer.encode(self.world.see(some.to(device))))
-        return Drift.of(torch.cat(latents))
+    def _start(self, source: Source, index: int) -> Start:
+        world = self._world()
+        assert world is not None
+        length = source.lengths[index]
+        clip = source.read(index, max(0, length - self.tail), length)
+        about_to_run()
+        frames = resize(torch.from_numpy(clip.frames), world.size).numpy()
+        depth = np.zeros((len(clip), 0, 0), np.uint16)
+        poses = np.zeros((len(clip), 0), np.float32)
+        for what, needed, given in (
+            ("depth", world.has_depth, clip.depth),
+            ("poses", world.pose_width > 0, clip.pose),
+        ):
+            if needed and given is None:
+                raise WorldError(
+                    f"start clip {clip.name!r} of world {world.name!r} has no {what}; export the "
+                    "world again with recordings that have them."
+                )
+        if world.has_depth and clip.depth is not None:
+            depth = resize_depth(clip.depth, world.size)
+        if world.pose_width and clip.pose is not None:
+            poses = clip.pose
+        return Start(frames, clip.actions, depth, poses)
 
     def _open(self) -> Source:
-        if self._source is None:
-            self._source = self.world.starts()
-        return self._source
+        world = self._world()
+        assert world is not None
+        return world.starts()
 
-    def _range(self) -> tuple[int, int]:
-        total = len(self._open().names)
-        count = total - self._first if self._count is None else self._count
-        if self._first < 0 or count < 1 or self._first + count > total:
-            raise ValueError(
-                f"start_index={self._first}, num_starts={self._count} must lie within the "
-                f"{total} start clips of world {self.world.name!r}."
-            )
-        return self._first, count
+
+_shared: "weakref.WeakKeyDictionary[World, Starts]" = weakref.WeakKeyDictionary()
+
+
+def starts_of(world: World) -> Starts:
+    """The start clips of a world, read once however many envs ask."""
+    if world not in _shared:
+        _shared[world] = Starts(world)
+    return _shared[world]
+
+
+def _close(source: Any) -> None:
+    close = getattr(source, "close", None)  # sources of arrays have nothing to close
+    if close is not None:
+        close()

@@ -3,13 +3,13 @@
 It is what save, undo, fork and speculation copy: a tree of tensors with the batch first.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nfd_gym.memory import MemoryState
+from nfd_gym.memory import Edit, MemoryState
 
 
 class WorldState(NamedTuple):
@@ -19,6 +19,7 @@ class WorldState(NamedTuple):
     pose: Tensor  # (B,5) x, y, z of the eye, yaw, pitch; (B,0) in worlds without a camera
     motion: Tensor  # (B,M) what the body carries over: last displacement, timers; (B,0)
     memory: MemoryState
+    edit: Edit  # what the last action dug or placed: events are read from it
 
 
 def tree_map(function: Callable[..., Tensor], *trees: Any) -> Any:
@@ -38,6 +39,18 @@ def named_tensors(tree: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     names = getattr(tree, "_fields", tuple(map(str, range(len(tree)))))
     for name, branch in zip(names, tree, strict=True):
         yield from named_tensors(branch, f"{prefix}.{name}" if prefix else name)
+
+
+def rebuilt(tree: Any, named: Mapping[str, Tensor], prefix: str = "") -> Any:
+    """A tree of the shape of `tree` from what `named_tensors` gave."""
+    if isinstance(tree, Tensor):
+        return named[prefix]
+    names = getattr(tree, "_fields", tuple(map(str, range(len(tree)))))
+    parts = [
+        rebuilt(branch, named, f"{prefix}.{name}" if prefix else name)
+        for name, branch in zip(names, tree, strict=True)
+    ]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 
 def select(state: WorldState, rows: Tensor) -> WorldState:

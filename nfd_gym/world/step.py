@@ -1,82 +1,118 @@
 """The one step of a learned world: play, own rollouts in training and evaluation all call it."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from nfd_gym.diffusion.sample import sample_frame
-from nfd_gym.memory import Edit, Memory, MemoryState, View
-from nfd_gym.model.cache import FrameCache
-from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.diffusion.sample import Network, sample_frame
+from nfd_gym.memory import Edit, Memory, View
 from nfd_gym.memory.rays import ray_waves
+from nfd_gym.model.body import Move
+from nfd_gym.model.cache import FrameCache
+from nfd_gym.model.denoiser import DenoiserConfig
+from nfd_gym.model.pixels import to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.world.settings import WorldSettings
 from nfd_gym.world.state import WorldState
 
-
-class Move(Protocol):
-    """What a body does under one action."""
-
-    pose: Tensor  # (B,P) after the action
-    motion: Tensor  # (B,M)
-    control: Tensor  # (B,K) what the denoiser is told of it, beside the action
-    edit: Edit | None  # what is dug or placed
+SHARP = 0.9  # of a view's pixel: its detail is worth keeping
 
 
 class Body(Protocol):
-    """Moves the eye. `width` is K of a move's control."""
+    """Moves the eye; stored in a world folder by its kind, config and tensors."""
 
-    width: int
+    @property
+    def kind(self) -> str:
+        """The name that world/kinds.py knows it by."""
 
-    def move(self, memory: Memory, state: WorldState, action: Tensor) -> Move: ...
+    @property
+    def width(self) -> int:
+        """K, the width of a move's control."""
+
+    @property
+    def pose_width(self) -> int:
+        """P, the width of a pose: 5 with a camera, 0 without."""
+
+    @property
+    def edits(self) -> tuple[str, ...]:
+        """Names of the kinds of edit 1, 2, ...: what `info["events"]` calls them."""
+
+    def move(self, memory: Memory, state: WorldState, action: Tensor) -> Move:
+        """The eye after `action` (B,A)."""
 
     def start(self, poses: Tensor, actions: Tensor) -> Tensor:
         """Motion (B,M) at the end of given poses (B,T,P) under actions (B,T,A)."""
 
+    def config(self) -> dict[str, Any]:
+        """JSON-able settings, as `build` takes them."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, as `build` takes them."""
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Body":
+        """The body that gave `config` and `tensors`."""
+
+
+class DenoiserLike(Network, Protocol):
+    """A denoiser, compiled or not."""
+
+    @property
+    def config(self) -> DenoiserConfig: ...
+
 
 class Parts(Protocol):
-    """What the step needs of a world."""
+    """What the step needs of a world; `World` is one, engines and training make others."""
 
-    tokenizer: Tokenizer
-    denoiser: Denoiser
-    memory: Memory
-    body: Body
-    sigmas: Sequence[float]
-    context: str
-    latent_limit: float
-    hold: float
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+    @property
+    def denoiser(self) -> DenoiserLike: ...
+    @property
+    def memory(self) -> Memory: ...
+    @property
+    def body(self) -> Body: ...
+    @property
+    def settings(self) -> WorldSettings: ...
 
 
 @torch.no_grad()
 def predict(
     world: Parts, state: WorldState, action: Tensor, noise: Tensor, cache: FrameCache
 ) -> WorldState:
-    """The state after `action` (B,A), drawn from `noise` (B,N,C).
+    """The state after `action` (B,A), drawn from standard normal `noise` (B,N,C).
 
     Side effect: one frame of keys and values is appended to `cache`.
     """
+    how = world.settings
     move = world.body.move(world.memory, state, action)
     memory = world.memory.edit(state.memory, move.edit)
     view = world.memory.read(memory, state.frame, move.pose)
-    condition = condition_tokens(world.tokenizer, world.denoiser, view, move.pose)
-    control = torch.cat([action, move.control], dim=-1)
     latents = sample_frame(
-        world.denoiser, cache, control, condition, noise, world.sigmas, world.context
-    ).clamp(-world.latent_limit, world.latent_limit)
-    frame, nearness = render(world.tokenizer, latents, view, world.hold)
+        world.denoiser,
+        cache,
+        torch.cat([action, move.control], dim=-1),
+        condition_tokens(world.tokenizer, world.denoiser.config, view, move.pose),
+        how.temperature * noise,
+        how.sigmas,
+        how.context,
+        how.method,
+    ).clamp(-how.latent_limit, how.latent_limit)
+    frame, nearness = render(world.tokenizer, latents, view, how.hold)
     memory = world.memory.write(memory, view, frame, nearness, move.pose)
-    return WorldState(frame, nearness, latents, move.pose, move.motion, memory)
+    edit = no_edit(action) if move.edit is None else move.edit
+    return WorldState(frame, nearness, latents, move.pose, move.motion, memory, edit)
 
 
 def condition_tokens(
-    tokenizer: Tokenizer, denoiser: Denoiser, view: View, pose: Tensor
-) -> Tensor:
+    tokenizer: Tokenizer, config: DenoiserConfig, view: View, pose: Tensor
+) -> Tensor | None:
     """A view as tokens (B,N,G): its code first, then masks on a 4x4 grid a token, then rays."""
-    config = denoiser.config
-    code = tokenizer.encode(view.colour, view.nearness)
-    parts = [code]
+    if not config.condition:
+        return None
+    parts = [tokenizer.encode(view.colour, view.nearness)]
     if config.masks:
         parts.append(tokenizer.mask_tokens(torch.cat([view.sharp, view.edited], dim=1)))
     if config.rays:
@@ -84,31 +120,26 @@ def condition_tokens(
     return torch.cat(parts, dim=-1)
 
 
-def render(
-    tokenizer: Tokenizer, latents: Tensor, view: View, hold: float
-) -> tuple[Tensor, Tensor]:
-    """Latents (B,N,C) as a frame uint8 (B,H,W,3) and nearness (B,H,W).
+def render(tokenizer: Tokenizer, latents: Tensor, view: View, hold: float) -> tuple[Tensor, Tensor]:
+    """Latents (B,N,C) as a frame uint8 (B,H,W,3) and nearness (B,H,W), (B,0,0) without depth.
 
-    Detail of the view that the code cannot hold is added back where the view is sharp. A token
-    whose prediction differs from the view's own code by less than `hold` (root mean square, in
-    grey levels) keeps the view's pixels.
+    A token that the view knows whole, that no edit touches and whose prediction differs from the
+    view's own code by less than `hold` grey levels (root mean square) keeps the view's pixels.
+    Elsewhere, in worlds with depth, detail of sharp pixels that the code cannot hold is added.
     """
     colour, nearness = tokenizer.decode(latents)
     code_colour, code_nearness = tokenizer.decode(tokenizer.encode(view.colour, view.nearness))
-    detail = (view.sharp >= SHARP).to(colour.dtype) if view.nearness.shape[1] else 0.0
-    known = tokenizer.token_min(view.sharp) > 0
-    still = known & (tokenizer.token_rms(colour - code_colour) * 127.5 < hold)
-    still = still & (tokenizer.token_max(view.edited) == 0)
-    mask = tokenizer.spread(still)
-    out = torch.where(mask, view.colour, colour + detail * (view.colour - code_colour))
-    depth = nearness
-    if view.nearness.shape[1]:
-        drawn = nearness + detail * (view.nearness - code_nearness)
-        depth = torch.where(mask, view.nearness, drawn).clamp_min(0.0)
-    return to_uint8(out.clamp(-1.0, 1.0)), depth.flatten(1, 2) if depth.shape[1] else depth[:, 0:0].flatten(1, 2)
-
-
-SHARP = 0.9  # of a view's pixel: its detail is worth keeping
+    known = (tokenizer.token_min(view.sharp) > 0) & (tokenizer.token_max(view.edited) == 0)
+    change = tokenizer.token_rms(colour - code_colour) * 127.5
+    still = tokenizer.spread(known & (change < hold))
+    if not nearness.shape[1]:
+        flat = colour.new_zeros(len(colour), 0, 0)
+        return to_uint8(torch.where(still, view.colour, colour)), flat
+    sharp = (view.sharp >= SHARP).to(colour.dtype)
+    colour = colour + sharp * (view.colour - code_colour)
+    nearness = nearness + sharp * (view.nearness - code_nearness)
+    nearness = torch.where(still, view.nearness, nearness).clamp_min(0.0)
+    return to_uint8(torch.where(still, view.colour, colour)), nearness[:, 0]
 
 
 @torch.no_grad()
@@ -119,28 +150,41 @@ def prime(
     """The state at the end of a given clip, with the cache filled by teacher forcing.
 
     frames uint8 (B,T,H,W,3), nearness (B,T,H,W), poses (B,T,P), actions (B,T,A), noise (B,T,N,C).
+    The first frame is not committed: what came before it is unknown.
     """
-    count = frames.shape[1]
-    memory: MemoryState = world.memory.start(frames[:, :1], nearness[:, :1], poses[:, :1])
+    how, body = world.settings, world.body
+    sigma = how.sigmas[-1] if how.context == "noisy" else 0.0
     latents = world.tokenizer.encode_frames(frames, nearness)  # (B,T,N,C)
-    sigma = world.sigmas[-1] if world.context == "noisy" else 0.0
-    motion = world.body.start(poses[:, :1], actions[:, :1])
-    state = WorldState(frames[:, 0], nearness[:, 0], latents[:, 0], poses[:, 0], motion, memory)
-    for i in range(1, count):
-        move = world.body.move(world.memory, state, actions[:, i])
+    noisy = (1 - sigma) * latents + sigma * how.temperature * noise
+    memory = world.memory.start(frames[:, :1], nearness[:, :1], poses[:, :1])
+    motion = body.start(poses[:, :1], actions[:, :1])
+    state = WorldState(
+        frames[:, 0], nearness[:, 0], latents[:, 0], poses[:, 0], motion, memory,
+        no_edit(actions[:, 0]),
+    )  # fmt: skip
+    for i in range(1, frames.shape[1]):
+        move = body.move(world.memory, state, actions[:, i])
         memory = world.memory.edit(state.memory, move.edit)
         view = world.memory.read(memory, frames[:, i - 1], poses[:, i])
-        condition = condition_tokens(world.tokenizer, world.denoiser, view, poses[:, i])
-        noisy = (1 - sigma) * latents[:, i] + sigma * noise[:, i]
-        level = noisy.new_full((len(noisy), 1), sigma)
-        control = torch.cat([actions[:, i], move.control], dim=-1)
-        world.denoiser(noisy[:, None], level, control[:, None], condition[:, None], cache, 1)
+        condition = condition_tokens(world.tokenizer, world.denoiser.config, view, poses[:, i])
+        world.denoiser(
+            noisy[:, i : i + 1],
+            noisy.new_full((len(noisy), 1), sigma),
+            torch.cat([actions[:, i], move.control], dim=-1)[:, None],
+            None if condition is None else condition[:, None],
+            cache,
+            1,
+        )
         memory = world.memory.write(memory, view, frames[:, i], nearness[:, i], poses[:, i])
-        motion = world.body.start(poses[:, : i + 1], actions[:, : i + 1])
+        motion = body.start(poses[:, : i + 1], actions[:, : i + 1])
+        edit = no_edit(actions[:, i]) if move.edit is None else move.edit
         state = WorldState(
-            frames[:, i], nearness[:, i], latents[:, i], poses[:, i], motion, memory
+            frames[:, i], nearness[:, i], latents[:, i], poses[:, i], motion, memory, edit
         )
     return state
 
 
-__all__ = ["Body", "Move", "Parts", "condition_tokens", "predict", "prime", "render", "to_float"]
+def no_edit(action: Tensor) -> Edit:
+    """The edit of environments that change nothing under `action` (B,A)."""
+    kind = torch.zeros(len(action), dtype=torch.long, device=action.device)
+    return Edit(kind, kind[:, None].expand(-1, 3).clone())

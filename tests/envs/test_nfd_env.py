@@ -13,11 +13,11 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.env_match import check_environments_match
+from nfd_gym.model.heads import HeadsConfig, RewardHeads
+from nfd_gym.runtime.engine import EngineError
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionError
-from nfd_gym.model.heads import HeadsConfig, RewardHeads
-from nfd_gym.runtime.engine import EngineError
 from nfd_gym.runtime.state import StateError
 from nfd_gym.world import WorldError, WorldModel
 from tests.conftest import alike

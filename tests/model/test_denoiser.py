@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 import torch
+from nfd_gym.model.recycle import VIEW
 from torch import Tensor
 
 from nfd_gym.diffusion.sample import sample_frame
 from nfd_gym.model.attention import eager
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
-from nfd_gym.model.recycle import VIEW
 
 B, T, A = 2, 7, 25
 FORMS = ("x", "anchored", "v")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nfd_gym.runtime.engine import EngineError, make_engine
 
 from nfd_gym.runtime import converted, engine, openvino_engine
-from nfd_gym.runtime.engine import EngineError, make_engine
 from nfd_gym.runtime.session import Session
 from nfd_gym.runtime.starts import Starts
 from nfd_gym.world import WorldModel

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nfd_gym.model.heads import HeadsConfig, RewardHeads
+from nfd_gym.runtime.engine import prime
 from numpy.typing import NDArray
 
 from nfd_gym.actions import KeysAndMouse
-from nfd_gym.model.heads import HeadsConfig, RewardHeads
 from nfd_gym.noise import noise
-from nfd_gym.runtime.engine import prime
 from nfd_gym.runtime.session import Session, levels
 from nfd_gym.runtime.starts import Start, Starts
 from nfd_gym.runtime.state import FORMAT, StateError

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nfd_gym.runtime.predict import MEMORY, Predictor, frames_worth_drawing
 from numpy.typing import NDArray
 
-from nfd_gym.runtime.predict import MEMORY, Predictor, frames_worth_drawing
 from nfd_gym.runtime.session import Session
 from nfd_gym.runtime.starts import Start, Starts
 from nfd_gym.world import WorldModel

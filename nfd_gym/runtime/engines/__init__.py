@@ -1,0 +1,1 @@
+"""How the denoiser is computed here; `make.py` chooses. All engines wrap `world.step.predict`."""

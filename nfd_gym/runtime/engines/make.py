@@ -1,0 +1,70 @@
+"""From the name of an engine to the engine."""
+
+import importlib.util
+import shutil
+
+import torch
+
+from nfd_gym.runtime.engines.compile import compile_engine
+from nfd_gym.runtime.engines.cudagraph import cudagraph_engine
+from nfd_gym.runtime.engines.eager import EagerEngine, Engine, EngineError, with_denoiser
+from nfd_gym.runtime.engines.openvino import PRECISIONS, openvino_engine
+from nfd_gym.settings import nearest
+from nfd_gym.world import World
+
+COMPILERS = ("g++", "clang++", "c++")
+NAMES = ("auto", "eager", *PRECISIONS, "compile", "cudagraph")
+
+
+def make_engine(
+    name: str, world: World, num_envs: int = 1, steps: int | None = None, device: str = "cpu"
+) -> Engine:
+    """The engine called `name`, drawing `num_envs` frames a call in `steps` denoising steps."""
+    name, where = resolve(name, device)
+    settings = world.settings.with_steps(steps)
+    if name in PRECISIONS:
+        return openvino_engine(name, world, settings, num_envs, where)
+    if name == "cudagraph":
+        return cudagraph_engine(world, settings, num_envs, where)
+    if name == "compile":
+        return compile_engine(world, settings, where)
+    return EagerEngine(with_denoiser(world, settings, world.denoiser), where)
+
+
+def resolve(name: str, device: str) -> tuple[str, torch.device]:
+    """Name and device, checked without any torch work; "auto" is OpenVINO in float32 on a CPU that
+    has it, else eager."""
+    if name not in NAMES:
+        raise EngineError(f"no engine {name!r}; did you mean {nearest(name, NAMES)!r}?")
+    where = find_device(device)
+    if name == "auto":
+        fast = where.type == "cpu" and importlib.util.find_spec("openvino") is not None
+        name = "openvino" if fast else "eager"
+    if name in PRECISIONS and importlib.util.find_spec("openvino") is None:
+        raise EngineError(
+            f"engine {name!r} is not installed; type `pip install openvino` or use engine='eager'."
+        )
+    if name in PRECISIONS and where.type != "cpu":
+        raise EngineError(f"engine {name!r} runs on device='cpu', not on {str(where)!r}.")
+    if name == "cudagraph" and where.type != "cuda":
+        raise EngineError(f"engine 'cudagraph' needs device='cuda', got {str(where)!r}.")
+    if name == "compile" and where.type == "cpu" and not any(map(shutil.which, COMPILERS)):
+        raise EngineError(
+            "engine 'compile' needs a C++ compiler and finds none; install g++ "
+            "(apt-get install -y g++) or use engine='eager'."
+        )
+    return name, where
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of that name, if this machine has it."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EngineError(f"no device {name!r}; use 'cpu' or 'cuda'.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise EngineError(
+            f"device {name!r} was asked for, but torch sees no CUDA GPU here; use device='cpu', or "
+            "install a CUDA build of torch (https://pytorch.org)."
+        )
+    return device

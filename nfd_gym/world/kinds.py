@@ -1,0 +1,42 @@
+"""Memories and bodies by name: what world.json calls them, and where they are."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from nfd_gym.memory import Memory
+from nfd_gym.settings import nearest
+from nfd_gym.world.settings import WorldError
+from nfd_gym.world.step import Body
+
+# kind -> (module, class with `build(config, tensors)`), imported when a world needs it
+MEMORIES = {
+    "none": ("nfd_gym.memory.none", "NoMemory"),
+    "tiles": ("nfd_gym.memory.tiles", "TileMemory"),
+    "points": ("nfd_gym.memory.points", "PointMemory"),
+}
+BODIES = {
+    "none": ("nfd_gym.model.body", "NoBody"),
+    "eye": ("nfd_gym.model.eye", "EyeBody"),
+}
+
+
+def build_memory(kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Memory:
+    """The memory of that kind."""
+    memory: Memory = _find("memory", MEMORIES, kind).build(config, tensors)
+    return memory
+
+
+def build_body(kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Body:
+    """The body of that kind."""
+    body: Body = _find("body", BODIES, kind).build(config, tensors)
+    return body
+
+
+def _find(what: str, known: Mapping[str, tuple[str, str]], kind: str) -> Any:
+    if kind not in known:
+        raise WorldError(f"no {what} of kind {kind!r}; did you mean {nearest(kind, known)!r}?")
+    module, name = known[kind]
+    return getattr(importlib.import_module(module), name)
