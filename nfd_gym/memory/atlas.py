@@ -5,6 +5,7 @@ Space is a lattice of unit cells with centres at whole numbers. A face is (cell,
 view, and each is drawn at the level whose texel is about a pixel.
 """
 
+import io
 from typing import NamedTuple
 
 import numpy as np
@@ -203,3 +204,15 @@ def _ranges(start: Tensor, stop: Tensor) -> Tensor:
     count = stop - start
     first = torch.repeat_interleave(start - (count.cumsum(0) - count), count)
     return first + torch.arange(len(first), device=start.device)
+
+
+def pack(faces: Faces, sky: NDArray[np.uint8]) -> Tensor:
+    """Faces and a sky as compressed bytes (uint8); `unpack` inverts it."""
+    box = io.BytesIO()
+    np.savez_compressed(box, sky=sky, **faces._asdict())
+    return torch.frombuffer(bytearray(box.getvalue()), dtype=torch.uint8)
+
+
+def unpack(packed: Tensor) -> tuple[Faces, NDArray[np.uint8]]:
+    with np.load(io.BytesIO(packed.numpy().tobytes()), allow_pickle=False) as arrays:
+        return Faces(**{name: arrays[name] for name in Faces._fields}), arrays["sky"]

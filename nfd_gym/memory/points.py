@@ -5,14 +5,15 @@ of a dug cell. The net's pictures are written where nothing was known, inside a 
 where a painted surfel is much coarser than the picture.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nfd_gym.memory import Edit, View
-from nfd_gym.memory.atlas import Atlas, Keep, cell_key, owner_cell
+from nfd_gym.memory.atlas import Atlas, Keep, cell_key, owner_cell, pack, unpack
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
 from nfd_gym.memory.picture import close_pinholes, fill_unknown
 from nfd_gym.memory.sky import sky_cells
@@ -46,6 +47,26 @@ class PointMemory:
     painted: int = 32768  # P
     most_edits: int = 512  # E
     edits: int = 2  # masks of a view: dug, placed
+
+    kind = "points"
+
+    def config(self) -> dict[str, Any]:
+        """JSON-able settings, as `build` takes them."""
+        names = ("height", "width", "fov_y", "painted", "most_edits")
+        return {name: getattr(self, name) for name in names}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The atlas, as `build` takes it."""
+        return {"atlas": pack(self.atlas.faces, self.sky.cpu().numpy())}
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PointMemory":
+        faces, sky = unpack(tensors["atlas"])
+        return cls(atlas=Atlas(faces), sky=torch.from_numpy(sky), **config)
+
+    def pointed(self, nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `pointed_cell`."""
+        return pointed_cell(nearness, pose)
 
     def empty(self, num_envs: int) -> Points:
         device = self.sky.device
@@ -243,11 +264,9 @@ def cube_entry(rays: Tensor, pose: Tensor, cell: Tensor) -> Tensor:
     return torch.where((enter < leave) & (enter > 0.02), enter, torch.inf)
 
 
-def pointed_cell(
-    nearness: Tensor, pose: Tensor, reach: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The block under the middle of pictures (B,H,W): whether one is within reach (B,), its cell
-    (B,3), and the free cell before it."""
+def pointed_cell(nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The block under the middle of pictures (B,H,W): its distance in metres (B,), its cell (B,3),
+    and the free cell before it."""
     height, width = nearness.shape[1:]
     near = nearness[:, height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1]
     depth = 1.0 / near.mean((1, 2)).clamp_min(1e-6)
@@ -260,7 +279,7 @@ def pointed_cell(
     exact = hit.scatter(1, axis, plane.gather(1, axis))
     inner = torch.round(exact - 0.25 * normal).long()
     outer = torch.round(exact + 0.25 * normal).long()
-    return depth <= reach, inner, outer
+    return depth.clamp_max(1000.0), inner, outer
 
 
 def _front(surfels: Surfels, pose: Tensor) -> Surfels:

@@ -17,8 +17,8 @@ from torch import Tensor
 from nfd_gym.data.clip import Clip
 from nfd_gym.memory import Edit, View
 from nfd_gym.memory.picture import fill_unknown
-from nfd_gym.memory.points import DUG, PointMemory
-from nfd_gym.model.eye_body import EyeBody
+from nfd_gym.memory.points import DUG, PointMemory, pointed_cell
+from nfd_gym.model.eye import EyeBody, turned_by
 from nfd_gym.model.tokenizer import Tokenizer
 
 DEPTH_ONE = 16384.0
@@ -174,12 +174,8 @@ def _legs(
     body: EyeBody, poses: Tensor, t: int, inputs: Tensor, quarter: Tensor, motion: Tensor,
     actions: Tensor, nearness: Tensor, events: Tensor,
 ) -> Legs:  # fmt: skip
-    from nfd_gym.model.eye_body import turned_by
-
     step = turned_by((poses[t, :3] - poses[t - 1, :3])[None], quarter)[0]
-    height, width = nearness.shape[1:]
-    middle = nearness[t - 1, height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1]
-    pointed = 1.0 / max(float(middle.mean()), 1e-3)
+    pointed = float(pointed_cell(nearness[t - 1 : t], poses[t - 1 : t])[0])
     return Legs(
         inputs[0].numpy(), step.numpy(), motion[t - 1].numpy(), actions[t].numpy(),
         np.float32(pointed), np.int64(events[t]),

@@ -7,13 +7,16 @@ the distance of what the middle of the picture points at.
 
 import math
 from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nfd_gym import settings
 from nfd_gym.keyboard import KEY_INDEX, LOG_SCALE, PITCH, YAW
+from nfd_gym.model.body import Edit, Move
 
 PITCH_LIMIT = 89.5
 SIDE, LOW, HIGH = 1, -3, 2  # cells around the eye's: -1..1 to the sides, -3..2 in height
@@ -24,7 +27,7 @@ TIMER = 8.0  # ticks that a timer counts to
 
 @dataclass(frozen=True, kw_only=True)
 class EyeBodyConfig:
-    kinds: int = 3  # block kinds, chosen with hotbar.1 ..
+    kinds: tuple[str, ...] = ("brick", "plank", "violet")  # block kinds, chosen with hotbar.1 ..
     reach: float = 4.5  # metres
     hidden: int = 192
 
@@ -43,12 +46,15 @@ WIDTHS = (3, 3, 2, 2, 1)
 
 
 class EyeBody(nn.Module):
-    """`move` gives the pose after an action, `act` the edit that it commands there."""
+    """Rotation from the action; `legs` give the displacement, `hands` the event."""
+
+    kind = "eye"
+    pose_width = 5
 
     def __init__(self, config: EyeBodyConfig) -> None:
         super().__init__()
-        self.config = config
-        self.width = 3 + 2 + config.kinds + 3  # K of the control vector
+        self.shape = config
+        self.width = 3 + 2 + len(config.kinds) + 3  # K of the control vector
         inputs = len(KEYS) + 6 + CELLS + 3 + 2 + 2
         h = config.hidden
         self.legs = nn.Sequential(
@@ -75,27 +81,45 @@ class EyeBody(nn.Module):
         held = actions[:, -1, [KEY_INDEX["attack"], KEY_INDEX["use"]]]
         return torch.cat([last, before, timers, held, slot], dim=1)
 
-    def move(
-        self, memory: Any, memory_state: Any, pose: Tensor, motion: Tensor, action: Tensor
-    ) -> Tensor:
-        """Pose (B,5) after `action` (B,A)."""
-        turned = turn(pose, action)
-        inputs, quarter = self.inputs(memory, memory_state, turned, motion, action)
+    @torch.no_grad()
+    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+        """The eye after `action` (B,A), and the block that attack or use changes in this tick: the
+        one under the middle of the picture on show."""
+        turned = turn(state.pose, action)
+        inputs, quarter = self.inputs(memory, state.memory, turned, state.motion, action)
         step = unturn(self.legs(inputs) * STEP, quarter)
-        return torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1)
+        pose = torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1)
+        distance, inner, outer = memory.pointed(state.nearness, state.pose)
+        event = self.event_logits(state.motion, action, distance).argmax(-1)
+        event = torch.where(distance <= self.shape.reach + 0.1, event, 0)
+        motion, control = self.after(pose, state.pose, state.motion, action, event)
+        slot = motion[:, -1].long()
+        kind = torch.where(event == 2, 2 + slot, event)
+        cell = torch.where((event == 2)[:, None], outer, inner)
+        return Move(pose, motion, control, Edit(kind, cell))
 
-    def act(
-        self, pose: Tensor, last_pose: Tensor, motion: Tensor, action: Tensor, pointed: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Event (B,) 0 none, 1 dig, 2 place; the motion and the control after it. `pointed` (B,) is
-        the distance in metres of what the middle of the picture shows."""
-        event = self.event_logits(motion, action, pointed).argmax(-1)
-        return self.after(pose, last_pose, motion, action, event)
+    @property
+    def edits(self) -> tuple[str, ...]:
+        return ("dig", *(f"place {kind}" for kind in self.shape.kinds))
+
+    def config(self) -> dict[str, Any]:
+        """JSON-able settings, as `build` takes them."""
+        return settings.to_json(self.shape)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, as `build` takes them."""
+        return dict(self.state_dict())
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "EyeBody":
+        body = cls(settings.from_json(EyeBodyConfig, config, "body"))
+        body.load_state_dict(dict(tensors))
+        return body.eval().requires_grad_(False)
 
     def after(
         self, pose: Tensor, last_pose: Tensor, motion: Tensor, action: Tensor, event: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Event, motion and control of a tick whose event is known."""
+    ) -> tuple[Tensor, Tensor]:
+        """Motion and control of a tick whose event (B,) 0 none, 1 dig, 2 place is known."""
         old = Motion(*motion.split(WIDTHS, 1))
         step = pose[:, :3] - last_pose[:, :3]
         timers = (old.timers + 1 / TIMER).clamp_max(1.0)
@@ -110,17 +134,17 @@ class EyeBody(nn.Module):
             [
                 4 * torch.stack([ahead, aside, step[:, 1]], dim=1),
                 torch.stack([pitch.sin(), pitch.cos()], dim=1),
-                F.one_hot(slot[:, 0].long(), self.config.kinds).float(),
+                F.one_hot(slot[:, 0].long(), len(self.shape.kinds)).float(),
                 F.one_hot(event.long(), 3).float(),
             ],
             dim=1,
         )
-        return event, new, control
+        return new, control
 
     def event_logits(self, motion: Tensor, action: Tensor, pointed: Tensor) -> Tensor:
         """Logits (B,3) of none, dig, place."""
         old = Motion(*motion.split(WIDTHS, 1))
-        reach = self.config.reach
+        reach = self.shape.reach
         near = torch.stack([(pointed <= reach).float(), (reach - pointed).clamp(-1, 1)], dim=1)
         held = action[:, [KEY_INDEX["attack"], KEY_INDEX["use"]]]
         out: Tensor = self.hands(torch.cat([held, old.timers, old.held, near], dim=1))
@@ -132,7 +156,7 @@ class EyeBody(nn.Module):
         motion = self.start(poses[None, :1], actions[None, :1])
         motions, controls = [motion], [torch.zeros(1, self.width)]
         for i in range(1, len(poses)):
-            _, motion, control = self.after(
+            motion, control = self.after(
                 poses[i : i + 1], poses[i - 1 : i], motion, actions[i : i + 1], events[i : i + 1]
             )
             motions.append(motion)
@@ -142,7 +166,7 @@ class EyeBody(nn.Module):
     # ---- parts ------------------------------------------------------------------------------
 
     def _slot(self, slot: Tensor, action: Tensor) -> Tensor:
-        for kind in range(self.config.kinds):
+        for kind in range(len(self.shape.kinds)):
             pressed = action[:, KEY_INDEX[f"hotbar.{kind + 1}"], None] > 0.5
             slot = torch.where(pressed, float(kind), slot)
         return slot
