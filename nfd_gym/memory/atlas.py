@@ -81,7 +81,7 @@ class Atlas:
             seen &= (offset @ side).abs() <= ahead.clamp_min(0.0) * half + slack
         distance = (offset.norm(dim=1) - radius).clamp_min(0.1)
         texel = distance / focal  # metres a pixel spans at the chunk's near end
-        level = torch.floor(torch.log2((texel * SIDES[0]).clamp_min(1.0))).clamp_max(
+        level = torch.floor(torch.log2((texel * (1.2 * SIDES[0])).clamp_min(1.0))).clamp_max(
             len(SIDES) - 1
         )
         front = torch.stack([offset > -CHUNK / 2, offset < CHUNK / 2], dim=-1).flatten(1)  # (K,6)

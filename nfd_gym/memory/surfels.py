@@ -64,7 +64,7 @@ def draw(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) 
     return _resolve(surfels, pixel, depth, owner, focal, height, width)
 
 
-SMALL = 0.75  # pixels; squares up to this fall into one pixel and still leave no holes
+SMALL = 1.1  # pixels; squares up to this fall into one pixel and still leave no holes
 _SPANS = ((SMALL, 2.0), (2.0, 4.0), (4.0, 7.0), (7.0, 12.0), (12.0, 20.0), (20.0, float(LARGEST)))
 
 

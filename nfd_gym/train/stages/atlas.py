@@ -13,19 +13,16 @@ from nfd_gym.train.views import DEPTH_ONE
 BOUNDS = ((-180, -16, -180), (180, 64, 180))  # cells
 
 
-def film(source: Source, fov_y: float, every: int, most: int = 10**9) -> tuple[Faces, np.ndarray]:
-    """Faces and sky filmed from every `every`-th frame, at most `most` of them."""
-    filming, taken = Filming(*BOUNDS, fov_y), 0
-    for index in range(len(source.names)):
+def film(source: Source, fov_y: float, every: int, clips: int | None = None) -> tuple[Faces, np.ndarray]:
+    """Faces and sky filmed from every `every`-th frame of (the first) clips."""
+    filming = Filming(*BOUNDS, fov_y)
+    for index in range(len(source.names))[:clips]:
         clip = source.read(index)
         assert clip.depth is not None and clip.pose is not None
         stop = min((event.frame for event in clip.events), default=len(clip))
         for t in range(0, stop, every):
             near = clip.depth[t].astype(np.float32) / DEPTH_ONE
             filming.add(clip.frames[t], near, clip.pose[t])
-            taken += 1
-        if taken >= most:
-            break
     return filming.faces(), filming.sky()
 
 
