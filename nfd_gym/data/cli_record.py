@@ -34,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, help="the store to create or continue")
     parser.add_argument("--policy", default="random", help="random or MODULE:CALLABLE")
     parser.add_argument("--frames", type=int, default=1000, help="frames in all (default 1000)")
-    parser.add_argument("--hours", type=float, help="Luanti-v0: hours of the scripted player")
+    parser.add_argument("--hours", type=float, help="Luanti-v0: hours of the scripted players")
     parser.add_argument("--workers", type=int, default=1, help="Luanti-v0: games side by side")
+    parser.add_argument("--probes", action="store_true", help="Luanti-v0: the fixed scripts")
     parser.add_argument(
         "--make",
         action="append",
@@ -51,9 +52,9 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(settings.show(chosen))
         return 0
-    if args.hours is not None:
+    if args.hours is not None or args.probes:
         if not args.env.startswith("Luanti"):
-            raise DataError("--hours is for Luanti-v0 and its scripted player; use --frames.")
+            raise DataError("--hours and --probes are for Luanti-v0; use --frames.")
         return int(importlib.import_module("nfd_gym.games.luanti.recorder").main(args))
     frames, clips = record(args.env, args.policy, args.frames, args.out, chosen, args.make)
     print(f"{args.out}: {frames:,} frames in {clips} clips")

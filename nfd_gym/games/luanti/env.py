@@ -32,12 +32,12 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
     """One step is one rendered frame, 50 ms of game time; between steps the game stands still.
 
     The frame that `step` returns is the very next one: it shows the action's turn, its first stride
-    and, on the island, the block that it removed or placed. (In Minetest Game a dug block is logged in
-    that frame and disappears one frame later, as meshes are rebuilt in another thread.)
+    and, on the island, the block that it removed or placed. (In Minetest Game a dug block is logged
+    in that frame and disappears one frame later, as meshes are rebuilt in another thread.)
 
     `game="island"`: a small island that is always the same. Attack removes the pointed block at
-    once, use places a block of the kind chosen with hotbar.1-3 (for the ticks after it), both at
-    most once in 5 ticks while held; steps of one block are climbed without jumping, the sea is walked upon, nothing hurts.
+    once, use places a block of the kind chosen with hotbar.1-3, both at most once in 5 ticks while
+    held; steps of one block are climbed without jumping, the sea is walked upon, nothing hurts.
     `game="minetest"`: Minetest Game with its tools, textures and endless terrain.
 
     Keys: forward back left right jump sneak attack use drop hotbar.1-9 are pressed as in MineRL.
@@ -123,14 +123,10 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         wish = self._default.with_options(options)
         self._tracker = None  # until the reset has succeeded there is nothing to step
         game = self._running_game(wish)
+        if game.island:
+            return self._begin_on_island(game, command(wish, self.np_random))
         for _ in range(SEARCHES):
-            wanted = command(wish, self.np_random)
-            report = game.command(**wanted)
-            if report["report"] == "placed" and game.island:
-                if game.load():  # it has looked round meanwhile
-                    report = game.command(**wanted)
-                game.arrive((report["x"], report["y"], report["z"]))
-                return self._begin(game)
+            report = game.command(**command(wish, self.np_random))
             if report["report"] == "placed":
                 game.settle()
                 if not isinstance(wish.place, str | None) or _good_view(game.picture()):
@@ -199,6 +195,15 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
             self._game = Game(*self.size, *world[::-1], wish.game, self.depth)
             self._world = world
         return self._game
+
+    def _begin_on_island(self, game: "Game", order: dict[str, Any]) -> tuple[Frame, dict[str, Any]]:
+        for _ in range(SEARCHES):
+            report = game.command(**order)
+            if game.load():  # it has looked round meanwhile
+                report = game.command(**order)
+            if game.arrive((report["x"], report["y"], report["z"])):
+                return self._begin(game)
+        raise RuntimeError("the player cannot stand there; name another place.")
 
     def _begin(self, game: "Game") -> tuple[Frame, dict[str, Any]]:
         from nfd_gym.games.luanti.tracker import Tracker

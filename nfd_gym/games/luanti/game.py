@@ -15,7 +15,7 @@ from nfd_gym.games.luanti import folder as folders
 from nfd_gym.games.luanti import install, shim
 from nfd_gym.games.luanti.cookie import write_cookie
 from nfd_gym.games.luanti.gamelog import GameLog
-from nfd_gym.games.luanti.gate import GameDied, Gate
+from nfd_gym.games.luanti.gate import TICK_US, GameDied, Gate
 from nfd_gym.games.luanti.keyboard import Keyboard
 from nfd_gym.games.luanti.process import Supervised
 
@@ -23,12 +23,14 @@ START_SECONDS = 120.0  # of one attempt; typical is 3, on a machine that is ten 
 FRAME_SECONDS = 30.0  # typical is 0.005 on the island, 0.015 in Minetest Game
 MESH_US = 300_000  # a picture of the island waits so long for the meshes of changed blocks
 LOAD_SECONDS = 90.0  # for the whole island to arrive; typical is 5
-REST_SECONDS = 10.0  # for a teleported player to have arrived; typical is 0.1
+REST_SECONDS = 1.0  # for a teleported player to have arrived; typical is 0.1
 ATTEMPTS = 3
 PIXEL_DEGREES = 0.15  # mouse_sensitivity in game.conf
 # The pointer is put back to the window's centre at every frame and cannot leave the screen, so the
 # screen's size limits a turn. This one lets a tick turn by 180 degrees and look up or down by 90.
 SCREEN = (2560, 1280)
+
+BODY_RADIUS, BODY_HEIGHT = 0.3, 1.77  # of the player's box, metres
 
 Frame = npt.NDArray[np.uint8]
 
@@ -121,17 +123,33 @@ class Game:
     # ---- stepping ---------------------------------------------------------------------------
 
     def step(self, keys: frozenset[str], dx: int, dy: int) -> None:
-        """Holds exactly these keys, moves the mouse, renders exactly one frame."""
+        """Holds exactly these keys, moves the mouse, renders the frame of the next 50 ms.
+
+        On the island that frame already shows what the hands have done in it. The use button is
+        pressed after the move, if the block would not end up in the player's own body; and the
+        mesh of a changed block is taken in at the beginning of the next frame, so that the same
+        moment is drawn once more."""
         if self._gate.in_flight:
             raise GameDied("a step was interrupted before its frame arrived")
+        if not self.island:
+            self._render(keys, dx, dy)
+            return
+        idle = keys - {"use"}
+        self._render(idle, dx, dy)
+        if "use" in keys:
+            self._render(idle, step_us=0)  # the client's line now knows what is pointed at
+            if has_room(self._newest()):
+                self._render(keys, step_us=0)
+        if self._gate.clock_us in self._log.events:
+            self._render(idle, step_us=0)
+
+    def _render(
+        self, keys: frozenset[str], dx: int = 0, dy: int = 0, step_us: int = TICK_US
+    ) -> None:
+        """One frame of the game, `step_us` of game time after the last one."""
         self._keyboards[0].send(keys, dx, dy)
-        self._gate.release()
+        self._gate.release(step_us)
         self._wait()
-        if self.island and self._gate.clock_us in self._log.events:
-            # The mesh of a changed block is taken in at the beginning of the next frame: draw this
-            # one again, no game time later.
-            self._gate.release(step_us=0)
-            self._wait()
 
     def _wait(self) -> None:
         others = {self._log.fd: self._log.read, self._process.fd: self._process.hear_end}
@@ -237,19 +255,21 @@ class Game:
             self._settled = not self._newest()["missing"] and ticks - since > 50
         return True
 
-    def arrive(self, at: tuple[float, float, float]) -> None:
+    def arrive(self, at: tuple[float, float, float]) -> bool:
         """Ticks until the player stands at `at`, in the game's coordinates, with the camera at
-        rest over the feet, and every changed block is again what it was."""
+        rest over the feet, and every changed block is again what it was. False when that takes
+        too long: a last edit may have reached the server after the command to undo them all."""
         deadline, calm, height = time.monotonic() + REST_SECONDS, 0, math.inf
         while calm < 3:
             if time.monotonic() > deadline:
-                raise GameDied("the player did not arrive where a reset has sent it")
+                return False
             self._log.forget()
             self.step(frozenset(), 0, 0)
             line, eye = self._newest(), self.eye()
             near = math.dist((line["x"], line["z"]), (at[0], at[2])) < 0.7
             rest = line["ground"] and abs(eye[1] - height) < 0.001 and not line["changed"]
             calm, height = (calm + 1 if near and rest else 0), eye[1]
+        return True
 
     def close(self) -> None:
         """Returns when processes, display, lock and folder are gone. Idempotent."""
@@ -275,6 +295,15 @@ def eye_of(
     ahead = turn[:, 2]  # the game looks along +z of the camera, its x is the env's -x
     yaw = math.degrees(math.atan2(ahead[0], ahead[2]))
     return -x, y, z, yaw, -math.degrees(math.asin(max(-1.0, min(1.0, ahead[1]))))
+
+
+def has_room(line: dict[str, Any]) -> bool:
+    """Whether a block placed now would stay clear of the player's body."""
+    if line["above"] is None:
+        return True  # nothing is pointed at: nothing is placed
+    x, y, z = (c - p for c, p in zip(line["above"], (line["x"], line["y"], line["z"]), strict=True))
+    beside = max(abs(x), abs(z)) >= 0.5 + BODY_RADIUS - 0.01
+    return beside or not -0.49 < y < BODY_HEIGHT + 0.49
 
 
 def pixels(degrees: float, carry: float) -> tuple[int, float]:

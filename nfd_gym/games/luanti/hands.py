@@ -13,8 +13,8 @@ class Hands:
 
     Attack digs the block that is pointed at, at most one in CLICK_TICKS; with nothing in reach it
     stays down. Use tries at once and every CLICK_TICKS while held, and is up in between, as the
-    game reacts to a press. A hotbar key chooses for the ticks after its own; of several keys held
-    the lowest counts, and those without a block do nothing."""
+    game reacts to a press. A hotbar key chooses at once; of several keys held the
+    lowest counts, and those without a block do nothing."""
 
     def __init__(self) -> None:
         self.slot = 0

@@ -64,13 +64,15 @@ local function around(at, heading)
 	return found, table.concat(distances, ",")
 end
 
--- Name and distance of the node in the middle of the picture; "" when nothing is within reach.
+-- Name and distance of the node in the middle of the picture and where a block would be placed on it; ""
+-- when nothing is within reach.
 local function pointed(eye, direction)
 	local reach = nfd.on_island() and REACH.island or REACH.other
 	local hit = minetest.raycast(eye, vector.add(eye, vector.multiply(direction, reach)), false, false):next()
-	if not hit or hit.type ~= "node" then return "", 9 end
+	if not hit or hit.type ~= "node" then return "", 9, "null" end
 	local node = minetest.get_node_or_nil(hit.under)
-	return node and node.name or "", vector.distance(eye, hit.intersection_point or hit.under)
+	return node and node.name or "", vector.distance(eye, hit.intersection_point or hit.under),
+		string.format("[%d,%d,%d]", hit.above.x, hit.above.y, hit.above.z)
 end
 
 local tick, trunk = 0, nil
@@ -81,8 +83,8 @@ function nfd.senses(player)
 	if tick % 10 == 0 then trunk = minetest.find_node_near(vector.round(head), 6, {"group:tree"}) end
 	tick = tick + 1
 	local found, distances = around(at, player:get_last_look_horizontal() - math.pi / 2)
-	local name, distance = pointed(minetest.camera:get_pos() or head, minetest.camera:get_look_dir())
-	return string.format('"light":%d,"head":%s,"kinds":%q,"distances":[%s],"pointed":%q,"reach":%.2f,"trunk":%s',
+	local name, distance, above = pointed(minetest.camera:get_pos() or head, minetest.camera:get_look_dir())
+	return string.format('"light":%d,"head":%s,"kinds":%q,"distances":[%s],"pointed":%q,"reach":%.2f,"above":%s,"trunk":%s',
 		minetest.get_node_light(head) or 15, tostring(kind(head.x, head.y, head.z) == "l"), found, distances,
-		name, distance, trunk and string.format("[%d,%d,%d]", trunk.x, trunk.y, trunk.z) or "null")
+		name, distance, above, trunk and string.format("[%d,%d,%d]", trunk.x, trunk.y, trunk.z) or "null")
 end

@@ -50,6 +50,7 @@ local tick = 0
 minetest.register_globalstep(function()
 	local player = minetest.get_connected_players()[1]
 	if not player then return end
+	nfd.send(player)
 	obey(player)
 	if tick % 10 == 0 then report('{"report":"state","biome":%q}', nfd.biome(player:get_pos())) end
 	tick = tick + 1

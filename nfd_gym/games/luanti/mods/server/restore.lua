@@ -27,8 +27,23 @@ else
 	minetest.register_on_placenode(touch)
 end
 
+-- Of many changes at once the server itself sends only those in sight, and a map block only when it knows
+-- that the client's is out of date, which takes it a step or two.
+local unsent = {}
+function nfd.send(player)
+	for key, wanted in pairs(unsent) do
+		wanted.steps = wanted.steps - 1
+		if player:send_mapblock(wanted.block) or wanted.steps == 0 then unsent[key] = nil end
+	end
+end
+
 function nfd.restore()
-	for key, name in pairs(before) do minetest.set_node(minetest.get_position_from_hash(key), {name = name}) end
+	for key, name in pairs(before) do
+		local at = minetest.get_position_from_hash(key)
+		minetest.set_node(at, {name = name})
+		local block = vector.floor(vector.divide(at, 16))
+		unsent[minetest.hash_node_position(block)] = {block = block, steps = 20}
+	end
 	before = {}
 	for _, corner in pairs(touched) do minetest.delete_area(corner, vector.add(corner, 15)) end
 	touched = {}
