@@ -7,7 +7,6 @@ import copy
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,73 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.data.clip import Event
+from nfd_gym.envs.config import DreamSettings, ResetResult, StepResult
 from nfd_gym.envs.options import own_start
 from nfd_gym.envs.tasks import Facts, Task, make_task
 from nfd_gym.runtime.checks import depth_units
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.resize import resize
 from nfd_gym.runtime.session import Session
-from nfd_gym.runtime.starts import Start, starts_of
+from nfd_gym.runtime.starts import starts_of
 from nfd_gym.runtime.state import StateError
-from nfd_gym.settings import nearest
 from nfd_gym.world import World, WorldError
 
 MAGIC = b"nfd_gym env 2\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DreamSettings:
-    """The keyword arguments of both envs, documented at `NFDEnv`."""
-
-    action_space: str | None = None
-    task: str | Task | None = None
-    size: tuple[int, int] | None = None
-    device: str = "cpu"
-    engine: str = "auto"
-    steps: int | None = None
-    speculate: str = "off"
-    start_index: int = 0
-    num_starts: int | None = None
-    max_episode_steps: int | None = None
-    max_drift: float | None = None
-    depth: bool = False
-    timings: bool = False
-
-    def __post_init__(self) -> None:
-        if self.max_drift is not None and not self.max_drift > 0:
-            raise ValueError(f"max_drift must be above 0 (1 is ordinary), got {self.max_drift}.")
-        if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps must be at least 1, got {self.max_episode_steps}.")
-        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
-            raise ValueError(f"size is (width, height), such as (96, 56), got {self.size!r}.")
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "DreamSettings":
-        """From keyword arguments; a wrong name gets the nearest right one."""
-        known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise TypeError(f"no argument {name!r}; did you mean {nearest(name, known)!r}?")
-        return cls(**options)
-
-
-@dataclass(frozen=True)
-class ResetResult:
-    """How an episode began."""
-
-    start: Start
-    seed: int
-    clip: int | None  # the start clip's index; None for the user's own frames
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """What one tick did to every environment."""
-
-    rewards: NDArray[np.float64]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    infos: list[dict[str, Any]]
 
 
 class Dream:
@@ -363,11 +307,6 @@ class Dream:
     def _set_task_states(self, states: list[Any]) -> None:
         for task, state in zip(self.tasks, states, strict=True):
             task.set_state(state)
-
-
-def check_rng(state: Any) -> None:
-    """Refuse what is no state of a generator."""
-    np.random.Generator(np.random.PCG64()).bit_generator.state = state
 
 
 def _position(eye: tuple[float, ...] | None) -> tuple[float, float, float] | None:

@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from nfd_gym.envs.dream import Dream, DreamSettings, check_rng
+from nfd_gym.envs.config import DreamSettings, check_rng
+from nfd_gym.envs.dream import Dream
 from nfd_gym.envs.window import Window
 from nfd_gym.runtime.replay import Log
 from nfd_gym.world import World

@@ -12,7 +12,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
-from nfd_gym.envs.dream import Dream, DreamSettings, check_rng
+from nfd_gym.envs.config import DreamSettings, check_rng
+from nfd_gym.envs.dream import Dream
 from nfd_gym.settings import nearest
 from nfd_gym.world import World
 

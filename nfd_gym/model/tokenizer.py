@@ -129,7 +129,8 @@ class Tokenizer(nn.Module):
         """Clips uint8 (B,T,H,W,3) and nearness (B,T,H,W) -> latents (B,T,N,C)."""
         colour = to_float(frames.flatten(0, 1))
         near = nearness.flatten(0, 1)[:, None] if self.depth is not None else None
-        return self.encode(colour, near).unflatten(0, frames.shape[:2])
+        latents: Tensor = self.encode(colour, near).unflatten(0, frames.shape[:2])
+        return latents
 
     def mask_tokens(self, masks: Tensor) -> Tensor:
         """Masks (B,K,H,W) -> (B,N,16*K): means over a 4x4 grid in each token."""

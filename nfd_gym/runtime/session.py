@@ -20,7 +20,7 @@ from torch import Tensor
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.noise import noise
 from nfd_gym.runtime.checks import Clips, checked_actions, checked_clips, to_tensors
-from nfd_gym.runtime.engines.eager import Engine
+from nfd_gym.runtime.engines.engine import Engine
 from nfd_gym.runtime.engines.make import make_engine, resolve
 from nfd_gym.runtime.forked import about_to_run
 from nfd_gym.runtime.parallel import predict_jointly
@@ -28,7 +28,7 @@ from nfd_gym.runtime.speculate import MOST_AHEAD, Speculator
 from nfd_gym.runtime.state import from_bytes, in_range, to_bytes
 from nfd_gym.world import World
 from nfd_gym.world.state import WorldState, named_tensors, put, rebuilt, select, tree_map
-from nfd_gym.world.step import prime
+from nfd_gym.world.step import predict, prime
 
 Frames = NDArray[np.uint8]
 UNDO = 20  # steps that a single env can take back; a batch goes back a window
@@ -244,7 +244,7 @@ class Session:
         """The state after the present one; the speculator calls it too, from its own thread."""
         made = self._noise(range(self.num_envs), self.frame_index + 1 + self.window)
         actions = torch.from_numpy(vectors).to(self.device)
-        return self.engine.step(self.cache, self.state, actions, made)
+        return predict(self.engine, self.state, actions, made, self.cache)
 
     def draw_jointly(self, vectors: NDArray[np.float32], count: int) -> list[WorldState]:
         """The next `count` states at once, the action held; in the cache, but not on show."""
@@ -252,7 +252,7 @@ class Session:
         envs = range(self.num_envs)
         made = torch.stack([self._noise(envs, first + k) for k in range(count)], dim=1)
         actions = torch.from_numpy(vectors).to(self.device)
-        return predict_jointly(self.engine.parts, self.state, actions, made, self.cache)
+        return predict_jointly(self.engine, self.state, actions, made, self.cache)
 
     def _truncate(self, frames: int) -> None:
         self.cache.truncate(frames)
@@ -271,7 +271,7 @@ class Session:
         made = torch.stack([self._noise(envs, address) for address in ages], dim=1)
         beside = self.world.denoiser.make_cache(len(envs))
         given = to_tensors(clips, envs, tail, self.device)
-        state = prime(self.engine.parts, beside, *given, made)
+        state = prime(self.engine, beside, *given, made)
         for i, one in enumerate(envs):
             self.cache.put(int(one), beside, i)
         if len(envs) < self.num_envs:
@@ -286,7 +286,7 @@ class Session:
         plane = (height, width) if self.world.has_depth else (0, 0)
         c, codec = self.world.denoiser.config, self.world.codec
         return prime(
-            self.engine.parts,
+            self.engine,
             self.world.denoiser.make_cache(b),
             torch.zeros(b, 1, height, width, 3, dtype=torch.uint8, device=self.device),
             torch.zeros(b, 1, *plane, device=self.device),

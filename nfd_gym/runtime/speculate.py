@@ -81,7 +81,10 @@ class Speculator:
         self.discard()
         if self.mode == "parallel":
             return self._several(actions)
-        return self._timed(lambda: [self._draw(actions)], 1)[0]
+        started = time.perf_counter()
+        drawn = self._draw(actions)
+        self._count(1, started)
+        return drawn
 
     def look_ahead(self, actions: Vectors) -> None:
         """Learn from the action just taken, and start on the next frame where that pays."""
@@ -137,23 +140,25 @@ class Speculator:
     def _several(self, actions: Vectors) -> WorldState:
         stay = self._predictor.stay()
         self.at_once = self.fixed or frames_worth_drawing(stay, self.cost, MOST_AHEAD)
+        started = time.perf_counter()
         if self.at_once == 1:
-            return self._timed(lambda: [self._draw(actions)], 1)[0]
-        count = self.at_once
-        first, *rest = self._timed(lambda: self._draw_jointly(actions, count), count)
+            rest, first = [], self._draw(actions)
+        else:
+            first, *rest = self._draw_jointly(actions, self.at_once)
+        self._count(self.at_once, started)
         self._ready.extend(rest)
         self._ready_for = actions.tobytes()
         return first
 
     def _draw_ahead(self, actions: Vectors) -> WorldState:
-        return self._timed(lambda: [self._draw(actions)], 1)[0]
-
-    def _timed(self, draw: Callable[[], list[WorldState]], count: int) -> list[WorldState]:
         started = time.perf_counter()
-        drawn = draw()
-        self.cost[count] = _blend(self.cost.get(count), time.perf_counter() - started)
-        self.drawn += count
+        drawn = self._draw(actions)
+        self._count(1, started)
         return drawn
+
+    def _count(self, frames: int, started: float) -> None:
+        self.cost[frames] = _blend(self.cost.get(frames), time.perf_counter() - started)
+        self.drawn += frames
 
     def _pays(self) -> bool:
         """Whether hits save more waiting than misses add (a draw cannot be stopped half way)."""

@@ -32,6 +32,10 @@ from nfd_gym.world.settings import WorldError, WorldSettings
 from nfd_gym.world.world import World
 
 FORMAT = 2
+KEYS = (
+    "name", "codec", "tokenizer", "denoiser", "memory", "body", "settings", "drift", "splits",
+    "provenance", "files",
+)  # fmt: skip
 HALVED = ("denoiser",)  # the tokenizer must stay a projection; others keep their own types
 
 
@@ -192,4 +196,9 @@ def _read_json(folder: Path) -> dict[str, Any]:
         fix = "upgrade with `pip install -U nfd_gym`" if form > FORMAT else "export the world again"
         raise WorldError(f"{file} has format {form}, this nfd_gym reads format {FORMAT}; {fix}.")
     assert isinstance(described, dict)
+    for key in KEYS:
+        if key not in described:
+            raise WorldError(
+                f"{file}: the key {key!r} is missing; restore the world from its source."
+            )
     return described

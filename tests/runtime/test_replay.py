@@ -9,7 +9,7 @@ import pytest
 
 from nfd_gym.envs.nfd_env import NFDEnv
 from nfd_gym.runtime.replay import LogError, add_arguments, main, read_log
-from nfd_gym.world import WorldModel
+from nfd_gym.world import World
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_line_cut_by_a_crash_is_left_out(log: Path) -> None:
 
 
 def test_unusable_logs_are_refused_by_name(
-    log: Path, tmp_path: Path, tiny_world: WorldModel, capsys: pytest.CaptureFixture[str]
+    log: Path, tmp_path: Path, tiny_world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(LogError, match="no log at"):
         read_log(tmp_path / "none")

@@ -5,24 +5,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nfd_gym.runtime.predict import MEMORY, Predictor, frames_worth_drawing
 from numpy.typing import NDArray
 
+from nfd_gym.runtime.action_predictor import MEMORY, Predictor, frames_worth_drawing
 from nfd_gym.runtime.session import Session
-from nfd_gym.runtime.starts import Start, Starts
-from nfd_gym.world import WorldModel
+from nfd_gym.runtime.starts import Start, starts_of
+from nfd_gym.world import World, load_world
 from tests.conftest import alike
 
 Vectors = NDArray[np.float32]
 
 
+@pytest.fixture(scope="module", params=["plain", "camera"])
+def world(request: pytest.FixtureRequest, tiny_world_path: Path, camera_world: World) -> World:
+    return load_world(tiny_world_path) if request.param == "plain" else camera_world
+
+
 @pytest.fixture(scope="module")
-def start(tiny_world_path: Path) -> Start:
-    return Starts(WorldModel.load(tiny_world_path)).clip(0)
+def start(world: World) -> Start:
+    return starts_of(world).clip(0)
 
 
 def begin(session: Session, start: Start) -> None:
-    session.reset(start.frames[None], start.actions[None], start.pitch[None], [7])
+    clip = (start.frames[None], start.actions[None], start.depth[None], start.poses[None])
+    session.reset(*clip, [7])
 
 
 def patterns(width: int, count: int, seed: int) -> Vectors:
@@ -45,7 +51,7 @@ def patterns(width: int, count: int, seed: int) -> Vectors:
     return np.concatenate(parts)[:count].astype(np.float32)
 
 
-def exact(world: WorldModel, start: Start, engine: str, count: int) -> dict[str, int]:
+def exact(world: World, start: Start, engine: str, count: int) -> dict[str, int]:
     """Play with guessing, saves, loads, forks and undos, and without any of it: every bit equal."""
     actions = patterns(world.codec.width, count, seed=count)
     plain = Session(world, engine=engine)
@@ -71,18 +77,18 @@ def exact(world: WorldModel, start: Start, engine: str, count: int) -> dict[str,
     return counts
 
 
-def test_ahead_is_bit_identical(tiny_world: WorldModel, start: Start) -> None:
-    exact(tiny_world, start, "eager", 80)
+def test_ahead_is_bit_identical(world: World, start: Start) -> None:
+    exact(world, start, "eager", 80)
 
 
 @pytest.mark.slow
-def test_ahead_is_bit_identical_for_5000_steps(tiny_world: WorldModel, start: Start) -> None:
+def test_ahead_is_bit_identical_for_5000_steps(world: World, start: Start) -> None:
     pytest.importorskip("openvino")
-    exact(tiny_world, start, "openvino", 5000)
+    exact(world, start, "openvino", 5000)
 
 
-def test_held_keys_are_hits(tiny_world: WorldModel, start: Start) -> None:
-    session = Session(tiny_world, engine="eager", speculate="ahead")
+def test_held_keys_are_hits(world: World, start: Start) -> None:
+    session = Session(world, engine="eager", speculate="ahead")
     begin(session, start)
     action = patterns(25, 1, 0)
     for _ in range(10):
@@ -93,15 +99,13 @@ def test_held_keys_are_hits(tiny_world: WorldModel, start: Start) -> None:
 
 
 def test_parallel_serves_held_actions_from_one_draw_and_discards_the_rest(
-    tiny_world: WorldModel, start: Start, monkeypatch: pytest.MonkeyPatch
+    world: World, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Session(tiny_world, engine="eager", speculate="parallel")
+    session = Session(world, engine="eager", speculate="parallel")
     begin(session, start)
-    actions = patterns(25, 40, 3)
+    actions, drawn = patterns(25, 40, 3), []
     session.speculator.cost = {1: 1.0, 8: 1.0}  # as on a launch-bound GPU: eight cost what one does
-    monkeypatch.setattr(
-        session.speculator, "_timed", lambda draw, count: _counted(session, draw(), count)
-    )
+    monkeypatch.setattr(session.speculator, "_count", lambda frames, started: drawn.append(frames))
     for action in actions[:1].repeat(30, 0):
         session.step(action[None])
     counts = session.speculation
@@ -113,23 +117,19 @@ def test_parallel_serves_held_actions_from_one_draw_and_discards_the_rest(
     assert session.frame_index.item() == 31
 
 
-def _counted(session: Session, drawn: list, count: int) -> list:  # type: ignore[type-arg]
-    session.speculator.drawn += count
-    return drawn
-
-
-def test_the_first_of_a_joint_draw_is_the_single_draw(tiny_world: WorldModel, start: Start) -> None:
+def test_the_first_of_a_joint_draw_is_the_single_draw(world: World, start: Start) -> None:
     """Block-causal: frames drawn too early do not reach back to the one that is needed."""
     action = patterns(25, 1, 0)
-    single, joint = (Session(tiny_world, engine="eager") for _ in range(2))
+    single, joint = (Session(world, engine="eager") for _ in range(2))
     begin(single, start), begin(joint, start)
     first, *rest = joint.draw_jointly(action, 4)
     assert alike(first.frame[0].numpy(), single.step(action)[0])
+    assert first.pose.tolist() == single.state.pose.tolist()
     assert len(rest) == 3 and joint.cache.valid.item() == single.cache.valid.item() + 3
 
 
-def test_auto_guesses_only_where_the_caller_thinks(tiny_world: WorldModel, start: Start) -> None:
-    session = Session(tiny_world, engine="eager", speculate="auto")
+def test_auto_guesses_only_where_the_caller_thinks(world: World, start: Start) -> None:
+    session = Session(world, engine="eager", speculate="auto")
     speculator = session.speculator
     speculator.cost, speculator._hit_rate, speculator._idle = {1: 0.02}, 0.8, 0.04
     assert speculator._pays()
@@ -139,11 +139,11 @@ def test_auto_guesses_only_where_the_caller_thinks(tiny_world: WorldModel, start
     assert not speculator._pays()
 
 
-def test_unknown_modes_and_batches_are_refused(tiny_world: WorldModel) -> None:
+def test_unknown_modes_and_batches_are_refused(world: World) -> None:
     with pytest.raises(ValueError, match="did you mean 'ahead'"):
-        Session(tiny_world, engine="eager", speculate="ahaed")
-    with pytest.raises(ValueError, match="serves one lane"):
-        Session(tiny_world, engine="eager", speculate="ahead", lanes=2)
+        Session(world, engine="eager", speculate="ahaed")
+    with pytest.raises(ValueError, match="serves one env"):
+        Session(world, engine="eager", speculate="ahead", num_envs=2)
 
 
 def test_the_predictor_learns_a_habit() -> None:
@@ -171,7 +171,7 @@ def test_the_predictor_forgets_what_is_older_than_its_memory() -> None:
 
 
 def test_frames_worth_drawing_follows_cost_and_habit() -> None:
-    """The table of recipe.md 7.2: S = A(p, K) / c(K) with c = 1 + b (K - 1)."""
+    """The table of a geometric run: S = A(p, K) / c(K) with c = 1 + b (K - 1)."""
     for stay, slope, best in ((0.9, 0.1, 11), (0.9, 0.25, 7), (0.6, 0.25, 3), (0.8, 1.0, 1)):
         cost = {k: 1 + slope * (k - 1) for k in range(1, 17)}
         assert frames_worth_drawing(stay, cost, 16) == best

@@ -7,14 +7,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.runtime.engines.eager import EagerEngine, with_denoiser
-from nfd_gym.runtime.engines.window import WindowDenoiser, WindowNet
-from nfd_gym.world import World, WorldSettings
-
-
-def compile_engine(world: World, settings: WorldSettings, device: torch.device) -> EagerEngine:
-    denoiser = WindowDenoiser(world.denoiser, Inductor(world.denoiser))
-    return EagerEngine(with_denoiser(world, settings, denoiser), device, "compile")
+from nfd_gym.runtime.engines.window import WindowNet
 
 
 class Inductor:

@@ -8,18 +8,9 @@ import torch
 from torch import Tensor
 
 from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.runtime.engines.eager import EagerEngine, with_denoiser
-from nfd_gym.runtime.engines.window import WindowDenoiser, WindowNet, example
-from nfd_gym.world import World, WorldSettings
+from nfd_gym.runtime.engines.window import WindowNet, example
 
 WARM_UPS = 3  # calls before capture: libraries choose and load their kernels in the first ones
-
-
-def cudagraph_engine(
-    world: World, settings: WorldSettings, num_envs: int, device: torch.device
-) -> EagerEngine:
-    denoiser = WindowDenoiser(world.denoiser, Captured(world.denoiser, num_envs, device))
-    return EagerEngine(with_denoiser(world, settings, denoiser), device, "cudagraph")
 
 
 class Captured:

@@ -5,12 +5,14 @@ import shutil
 
 import torch
 
-from nfd_gym.runtime.engines.compile import compile_engine
-from nfd_gym.runtime.engines.cudagraph import cudagraph_engine
-from nfd_gym.runtime.engines.eager import EagerEngine, Engine, EngineError, with_denoiser
-from nfd_gym.runtime.engines.openvino import PRECISIONS, openvino_engine
+from nfd_gym.runtime.engines.compile import Inductor
+from nfd_gym.runtime.engines.cudagraph import Captured
+from nfd_gym.runtime.engines.engine import Engine, EngineError, engine_of
+from nfd_gym.runtime.engines.openvino import PRECISIONS, openvino_graph
+from nfd_gym.runtime.engines.window import WindowDenoiser
 from nfd_gym.settings import nearest
 from nfd_gym.world import World
+from nfd_gym.world.step import DenoiserLike
 
 COMPILERS = ("g++", "clang++", "c++")
 NAMES = ("auto", "eager", *PRECISIONS, "compile", "cudagraph")
@@ -22,13 +24,14 @@ def make_engine(
     """The engine called `name`, drawing `num_envs` frames a call in `steps` denoising steps."""
     name, where = resolve(name, device)
     settings = world.settings.with_steps(steps)
+    denoiser: DenoiserLike = world.denoiser
     if name in PRECISIONS:
-        return openvino_engine(name, world, settings, num_envs, where)
-    if name == "cudagraph":
-        return cudagraph_engine(world, settings, num_envs, where)
-    if name == "compile":
-        return compile_engine(world, settings, where)
-    return EagerEngine(with_denoiser(world, settings, world.denoiser), where)
+        denoiser = WindowDenoiser(world.denoiser, openvino_graph(name, world, num_envs))
+    elif name == "cudagraph":
+        denoiser = WindowDenoiser(world.denoiser, Captured(world.denoiser, num_envs, where))
+    elif name == "compile":
+        denoiser = WindowDenoiser(world.denoiser, Inductor(world.denoiser))
+    return engine_of(name, where, world, settings, denoiser)
 
 
 def resolve(name: str, device: str) -> tuple[str, torch.device]:

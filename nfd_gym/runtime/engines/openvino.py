@@ -16,9 +16,9 @@ from torch import Tensor
 
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.runtime.engines.converted import converted
-from nfd_gym.runtime.engines.eager import EagerEngine, EngineError, with_denoiser
-from nfd_gym.runtime.engines.window import WindowDenoiser, WindowNet, example
-from nfd_gym.world import World, WorldSettings
+from nfd_gym.runtime.engines.engine import EngineError
+from nfd_gym.runtime.engines.window import WindowNet, example
+from nfd_gym.world import World
 
 CPU = torch.device("cpu")
 PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16"}
@@ -28,19 +28,15 @@ _graphs: "OrderedDict[str, Any]" = OrderedDict()
 _compiling = threading.Lock()
 
 
-def openvino_engine(
-    name: str, world: World, settings: WorldSettings, num_envs: int, device: torch.device
-) -> EagerEngine:
-    """An engine whose denoiser runs in OpenVINO, at the precision that `name` says."""
+def openvino_graph(name: str, world: World, num_envs: int) -> "Graph":
+    """The denoiser of a world for `num_envs`, at the precision that the engine's `name` says."""
     precision = PRECISIONS[name]
     if precision == "bf16" and "BF16" not in _capabilities():
         raise EngineError(
             "this CPU does not multiply in bfloat16, where 'openvino-bf16' would be slower than "
             "float32; use engine='openvino'."
         )
-    graph = _graph(world, num_envs, precision)
-    denoiser = WindowDenoiser(world.denoiser, Graph(graph))
-    return EagerEngine(with_denoiser(world, settings, denoiser), device, name)
+    return Graph(_graph(world, num_envs, precision))
 
 
 class Graph:

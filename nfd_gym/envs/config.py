@@ -1,0 +1,72 @@
+"""What both envs are made from, and what a reset and a step of them give."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nfd_gym.envs.tasks import Task
+from nfd_gym.runtime.starts import Start
+from nfd_gym.settings import nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class DreamSettings:
+    """The keyword arguments of both envs, documented at `NFDEnv`."""
+
+    action_space: str | None = None
+    task: str | Task | None = None
+    size: tuple[int, int] | None = None
+    device: str = "cpu"
+    engine: str = "auto"
+    steps: int | None = None
+    speculate: str = "off"
+    start_index: int = 0
+    num_starts: int | None = None
+    max_episode_steps: int | None = None
+    max_drift: float | None = None
+    depth: bool = False
+    timings: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_drift is not None and not self.max_drift > 0:
+            raise ValueError(f"max_drift must be above 0 (1 is ordinary), got {self.max_drift}.")
+        if self.max_episode_steps is not None and self.max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps must be at least 1, got {self.max_episode_steps}.")
+        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
+            raise ValueError(f"size is (width, height), such as (96, 56), got {self.size!r}.")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "DreamSettings":
+        """From keyword arguments; a wrong name gets the nearest right one."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"no argument {name!r}; did you mean {nearest(name, known)!r}?")
+        return cls(**options)
+
+
+@dataclass(frozen=True)
+class ResetResult:
+    """How an episode began."""
+
+    start: Start
+    seed: int
+    clip: int | None  # the start clip's index; None for the user's own frames
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one tick did to every environment."""
+
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    infos: list[dict[str, Any]]
+
+
+def check_rng(state: Any) -> None:
+    """Refuse what is no state of a generator."""
+    np.random.Generator(np.random.PCG64()).bit_generator.state = state
