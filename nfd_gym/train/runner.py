@@ -24,12 +24,12 @@ from nfd_gym.settings import nearest
 from nfd_gym.train import loop
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.recipe import Recipe, RecipeError
-from nfd_gym.train.stages import atlas, body, tokenizer
+from nfd_gym.train.stages import atlas, body, tokenizer, world
 from nfd_gym.train.stages.denoiser import DenoiserStage
 from nfd_gym.train.stages.shards import ShardWriter, ViewLoader
 from nfd_gym.train.views import replay
 
-STAGES = ("tokenizer", "atlas", "views", "body", "denoiser")
+STAGES = ("tokenizer", "atlas", "views", "body", "denoiser", "world")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def run(job: Job, only: str | None = None) -> None:
     torch.set_num_threads(1)
     stages: dict[str, Callable[[Job], None]] = {
         "tokenizer": _tokenizer, "atlas": _atlas, "views": _views, "body": _body,
-        "denoiser": _denoiser,
+        "denoiser": _denoiser, "world": _world,
     }  # fmt: skip
     for name in STAGES if only is None else (only,):
         begin = time.monotonic()
@@ -133,6 +133,19 @@ def _denoiser_worker(rank: int, job: Job) -> None:
 
     stage = DenoiserStage(model, job.recipe.loss)
     loop.train(stage, loader_at, job.out / "denoiser", job.recipe.loop, "cpu")
+
+
+def _world(job: Job) -> None:
+    recipe, source = job.recipe, open_source(job.data)
+    parts = load_parts(job)
+    denoiser = Denoiser(recipe.denoiser)
+    denoiser.load_state_dict(loop.weights(job.out / "denoiser"))
+    about = {"recipe": recipe.name, "minutes": recipe.loop.minutes}
+    made = world.assemble(
+        recipe.world, source, parts.tokenizer, denoiser, parts.memory, parts.body,
+        recipe.settings, about,
+    )  # fmt: skip
+    world.export(made, source, job.out / recipe.world, recipe.starts)
 
 
 @dataclass(frozen=True)
