@@ -9,8 +9,7 @@ from nfd_gym import settings
 from nfd_gym.data.check import STEP, folder_of
 from nfd_gym.data.clip import DataError, Source
 from nfd_gym.data.sources import open_source
-from nfd_gym.data.sources.vpt import VPTSource
-from nfd_gym.data.store import ClipWriter
+from nfd_gym.data.store import ClipWriter, writer_for
 from nfd_gym.data.video import resize
 from nfd_gym.progress import Progress
 
@@ -60,22 +59,7 @@ def import_source(source: Source, out: Path, chosen: ImportSettings) -> tuple[in
     A bad recording is refused alone; the others come in. Run again to continue where it stopped.
     """
     size = (chosen.height or source.size[0], chosen.width or source.size[1])
-    store = source.index if isinstance(source, VPTSource) else None
-    depth = store is not None and store.depth
-    if depth and size != source.size:
-        raise DataError(
-            f"{out}: depth cannot be brought to another size; leave height and width out."
-        )
-    writer = ClipWriter(
-        out,
-        source.codec,
-        fps=source.fps,
-        size=size,
-        crf=chosen.crf,
-        gop=chosen.gop,
-        depth=depth,
-        fov_y=None if store is None else store.fov_y,
-    )
+    writer = writer_for(out, source, size, crf=chosen.crf, gop=chosen.gop)
     added, skipped, refused = 0, 0, []
     with Progress(sum(source.lengths), "frames") as bar:
         for index, name in enumerate(source.names):

@@ -15,7 +15,7 @@ from nfd_gym.actions import Discrete, KeysAndMouse
 from nfd_gym.data.clip import Clip, DataError, Event
 from nfd_gym.data.loader import Loader
 from nfd_gym.data.sources import open_source
-from nfd_gym.data.store import ClipWriter, write_clip
+from nfd_gym.data.store import ClipWriter, write_clip, writer_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -288,3 +288,12 @@ def test_a_killed_recording_leaves_whole_clips_only(tmp_path):
     actions = np.tile(np.float32([1, 0]), (30, 1))
     again.write(dataclasses.replace(clip, actions=actions), f"c{len(source.names):04d}")
     assert len(open_source(tmp_path).names) == len(source.names) + 1
+
+
+def test_cut_clips_go_into_a_writer_for_their_source(tmp_path, clip):
+    """Start clips are cut out of footage: depth, poses and field of view come along."""
+    write_clip(tmp_path / "a", clip, KeysAndMouse(), fov_y=65)
+    source = open_source(tmp_path / "a")
+    writer_for(tmp_path / "b", source, crf=20).write(source.read(0, 3, 8), "start")
+    again = open_source(tmp_path / "b")
+    assert again.index.fov_y == 65 and np.array_equal(again.read(0).depth, clip.depth[3:8])
