@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nfd_gym.actions import ActionCodec
-from nfd_gym.data.clip import POSE, Clip, DataError, Depth, Event, Floats, Frames
+from nfd_gym.data.clip import POSE, Clip, DataError, Depth, Event, Floats, Frames, Source
 from nfd_gym.data.encode import ColourEncoder, DepthEncoder, VideoEncoder
 from nfd_gym.data.files import PART, commit, explain, write_text
 from nfd_gym.data.index import WRITER, read_index
 from nfd_gym.data.rows import row_of
+from nfd_gym.data.sources.vpt import VPTSource
 
 DIGITS = 4  # of a pose in the rows: 0.1 mm, 0.0001 degrees
 SUFFIXES = (".mp4", ".depth.mkv", ".jsonl")
@@ -262,6 +263,30 @@ class ClipFile:
         row["events"] = [_plain_event(event) for event in events]
         self._rows.write(json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n")
         self._before = chosen
+
+
+def writer_for(
+    folder: str | Path, source: Source, size: tuple[int, int] | None = None, **options: Any
+) -> ClipWriter:
+    """A writer for what a source holds: its codec, frame rate and size, and depth where it has it.
+
+    Depth cannot be brought to another size.
+    """
+    index = source.index if isinstance(source, VPTSource) else None
+    depth = index is not None and index.depth
+    if depth and size not in (None, source.size):
+        raise DataError(
+            f"{folder}: depth cannot be brought to another size; leave height and width out."
+        )
+    return ClipWriter(
+        folder,
+        source.codec,
+        fps=source.fps,
+        size=size or source.size,
+        depth=depth,
+        fov_y=index.fov_y if index is not None and depth else None,
+        **options,
+    )
 
 
 def write_clip(folder: str | Path, clip: Clip, codec: ActionCodec, **options: Any) -> None:

@@ -3,6 +3,10 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,9 @@ from nfd_gym.actions import Discrete, KeysAndMouse
 from nfd_gym.data.clip import Clip, DataError, Event
 from nfd_gym.data.loader import Loader
 from nfd_gym.data.sources import open_source
-from nfd_gym.data.store import ClipWriter, write_clip
+from nfd_gym.data.store import ClipWriter, write_clip, writer_for
+
+ROOT = Path(__file__).parents[2]
 
 
 def psnr(a, b):
@@ -240,3 +246,54 @@ def test_events_of_every_form(item, event):
 def test_events_that_are_none_are_one_sentence(item):
     with pytest.raises(DataError):
         Event.from_info(0, item)
+
+
+def test_poses_without_depth(tmp_path, clip):
+    """A store of colour may know where the eye is; the rows carry it."""
+    clip = dataclasses.replace(clip, depth=None)
+    write_clip(tmp_path, clip, KeysAndMouse())
+    again = open_source(tmp_path).read(0, 2, 9)
+    assert again.depth is None and np.abs(again.pose - clip.pose[2:9]).max() <= 1e-4
+
+
+RECORDING = """
+import sys, numpy as np
+from nfd_gym.actions import Discrete
+from nfd_gym.data.store import ClipWriter
+writer = ClipWriter(sys.argv[1], Discrete(2), fps=20, size=(16, 24), depth=True, fov_y=72)
+frame, depth = np.zeros((16, 24, 3), np.uint8), np.zeros((16, 24), np.uint16)
+for number in range(10**6):
+    with writer.clip(f"c{number:04d}") as file:
+        for tick in range(30):
+            file.add(frame + tick, [1, 0], depth=depth + tick, pose=[tick, 0, 0, 0, 0])
+"""
+
+
+def test_a_killed_recording_leaves_whole_clips_only(tmp_path):
+    """SIGKILL at some moment; what the index lists is whole, and the store continues."""
+    process = subprocess.Popen([sys.executable, "-c", RECORDING, str(tmp_path)], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "c0003.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    source = open_source(tmp_path)
+    assert len(source.names) >= 3
+    for index in range(len(source.names)):
+        clip = source.read(index)
+        assert clip.depth[:, 0, 0].tolist() == clip.pose[:, 0].tolist() == list(range(30))
+    options = {"fps": 20, "size": (16, 24), "depth": True, "fov_y": 72}
+    again = ClipWriter(tmp_path, Discrete(2), **options)
+    assert not list(tmp_path.glob(".*.part"))
+    actions = np.tile(np.float32([1, 0]), (30, 1))
+    again.write(dataclasses.replace(clip, actions=actions), f"c{len(source.names):04d}")
+    assert len(open_source(tmp_path).names) == len(source.names) + 1
+
+
+def test_cut_clips_go_into_a_writer_for_their_source(tmp_path, clip):
+    """Start clips are cut out of footage: depth, poses and field of view come along."""
+    write_clip(tmp_path / "a", clip, KeysAndMouse(), fov_y=65)
+    source = open_source(tmp_path / "a")
+    writer_for(tmp_path / "b", source, crf=20).write(source.read(0, 3, 8), "start")
+    again = open_source(tmp_path / "b")
+    assert again.index.fov_y == 65 and np.array_equal(again.read(0).depth, clip.depth[3:8])
