@@ -53,10 +53,11 @@ class Atlas:
         self.chunks = keys  # (K,3) relative to origin
         corner = (keys + self.origin) * CHUNK - 0.5
         self.centre = torch.from_numpy((corner + CHUNK / 2).astype(np.float32)).to(device)
-        self.low = torch.from_numpy(faces.cell.min(0).astype(np.int64)).to(device)
-        shape = faces.cell.max(0).astype(np.int64) - faces.cell.min(0) + 1
-        owners = np.zeros(tuple(shape), bool)
-        owners[tuple((faces.cell - faces.cell.min(0)).astype(np.int64).T)] = True
+        cells = faces.cell.astype(np.int64)
+        low = cells.min(0, initial=0)
+        self.low = torch.from_numpy(low).to(device)
+        owners = np.zeros(tuple(cells.max(0, initial=0) - low + 1), bool)
+        owners[tuple((cells - low).T)] = True
         self.owners = torch.from_numpy(owners).to(device)  # cells that own a face: the blocks
         self.loose = Surfels(
             torch.from_numpy(faces.loose.astype(np.float32) / LOOSE).to(device),

@@ -35,6 +35,8 @@ class Drawn(NamedTuple):
 
 def draw(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) -> Drawn:
     """Surfels (N,) seen from one pose (5,)."""
+    if not len(surfels.size):
+        return _nothing(height, width, pose.device)
     eye, forward, right, up = axes(pose)
     focal = focal_length(height, fov_y)
     offset = surfels.position - eye
@@ -163,3 +165,9 @@ def _ray_table(
     ys = (torch.arange(height, device=device) + 0.5 - height / 2) / focal
     grid = (forward + xs[None, :, None] * right - ys[:, None, None] * up).reshape(-1, 3)
     return torch.cat([grid, grid[:, [1, 0, 2]], grid[:, [2, 0, 1]]])
+
+
+def _nothing(height: int, width: int, device: torch.device) -> Drawn:
+    blank = torch.zeros(height, width, device=device)
+    index = torch.full((height, width), -1, dtype=torch.long, device=device)
+    return Drawn(torch.zeros(height, width, 3, device=device), blank + torch.inf, blank, index)
