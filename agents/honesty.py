@@ -15,16 +15,18 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 
 from agents.evaluate import HELD_OUT_WORLD, add_scoring_arguments, play
 from agents.lanes import add_arguments, make_vector, setup_of
 from agents.rivals import KINDS, Frames, Rival, make_rival
 from nfd_gym.actions import ActionCodec
+from nfd_gym.command import guarded
 from nfd_gym.data import Clip, Event
+from nfd_gym.errors import UsageError
 from nfd_gym.eval import results
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.threads import settle
+from nfd_gym.shipped import DEFAULT_WORLD
 from nfd_gym.train.heads_score import score
 from nfd_gym.train.heads_step import judge
 from nfd_gym.world import WorldModel
@@ -95,7 +97,7 @@ def honesty(
     """Precision and recall of every event that the world's heads tell, on real clips."""
     heads = world.heads
     if heads is None:
-        raise ValueError(
+        raise UsageError(
             f"world {world.name!r} has no reward heads; train them with `python -m nfd_gym train "
             "heads`."
         )
@@ -108,14 +110,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = make_parser().parse_args(arguments)
     settle()
-    world = open_world(args.world or "minecraft-tiny", args.device)
+    world = open_world(args.world or DEFAULT_WORLD, args.device)
     rows = []
     for word in args.policy:
         rival = make_rival(word, args.repeat, args.device, args.deterministic)
         setup = replace(setup_of(args), world=None)
         setup = replace(setup, action_space=rival.action_space or setup.action_space)
         diary = Diary(rival, world.codec.with_preset(setup.action_space))
-        torch.manual_seed(args.seed)
         lanes = make_vector(setup)
         try:
             for first in range(0, args.episodes, setup.lanes):
@@ -130,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures = {"table": {"columns": COLUMNS, "rows": rows}, "tolerance": TOLERANCE}
     if args.publish:
         command = "python -m agents.honesty " + shlex.join(arguments)
-        results.record(f"agents.honesty.{args.task}", figures, command)
+        results.publish(f"agents.honesty.{args.task}", figures, command)
     return 0
 
 
@@ -148,4 +149,4 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m agents.honesty", main))

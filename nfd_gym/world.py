@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nfd_gym import settings
+from nfd_gym import errors, settings
 from nfd_gym.actions import ActionCodec, codec_from_json
 from nfd_gym.data import DataError, Source, open_source
 from nfd_gym.data.files import PART, commit, write_text
@@ -36,7 +36,7 @@ from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 FORMAT = 1
 
 
-class WorldError(ValueError):
+class WorldError(errors.NfdError, ValueError):
     """A world folder that is missing, incomplete, corrupt or of a newer format."""
 
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionCodec
+from nfd_gym.errors import NfdError
 
 Floats = NDArray[np.float32]
 Frames = NDArray[np.uint8]
 
 
-class DataError(ValueError):
+class DataError(NfdError, ValueError):
     """A recording that cannot be used; the message names the file, the row and what to do."""
 
 

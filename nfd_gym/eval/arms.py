@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ahead", type=int, default=16, help="frames of a stretch")
     parser.add_argument("--runs", type=int, default=8, help="free runs")
     parser.add_argument("--horizon", type=int, default=64, help="frames of a free run")
-    parser.add_argument("--results", type=Path, default=results.RESULTS)
+    results.add_arguments(parser)
     parser.add_argument("--name", default="distill.arms", help="section of the results file")
     args = parser.parse_args(arguments)
     settle()
@@ -199,9 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             times = [t - 1 for t in (1, 4, 10, 24, 40, 64) if t <= args.horizon]
             write_png(args.out / f"{arm.name}.png", contact_sheet(list(dreamt), times))
     shown = table(rows, args.horizon)
-    if args.results.parent.is_dir():
-        command = "python -m nfd_gym.eval.arms " + " ".join(arguments or sys.argv[1:])
-        results.record(args.name, {"table": shown}, command, path=args.results)
+    command = "python -m nfd_gym.eval.arms " + " ".join(arguments or sys.argv[1:])
+    print(results.markdown(results.keep(args, args.name, {"table": shown}, command)))
     return 0
 
 

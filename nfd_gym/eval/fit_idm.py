@@ -1,6 +1,6 @@
 """Fit the inverse-dynamics judge: python -m nfd_gym.eval.fit_idm --data TRAIN --val VAL --out FILE.
 
-A few minutes of one core. The fitted judge ships in assets/eval/.
+A few minutes of one core. The fitted judge ships in nfd_gym/assets/judges/.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Fit the inverse-dynamics judge on recordings.")
     parser.add_argument("--data", type=Path, required=True, help="training recordings")
     parser.add_argument("--val", type=Path, help="held-out recordings for its ceiling")
-    parser.add_argument("--out", type=Path, default=Path("assets/eval/idm.safetensors"))
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--frames", type=int, default=50_000)
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,7 @@
 """Action following: do the pictures show the actions that were given? MineWorld's tasks.
 
 Part of `python -m nfd_gym eval` where there is a judge; alone, when the judge comes later:
-python -m nfd_gym.eval.following --world W --data DIR --judge assets/eval/idm.safetensors
+python -m nfd_gym.eval.following --world W --data DIR
 """
 
 import argparse
@@ -20,6 +20,7 @@ from nfd_gym.eval.rollout import Excerpt, Frames, cut
 from nfd_gym.eval.subject import open_dream, open_world
 from nfd_gym.eval.table import COLUMNS, following_rows
 from nfd_gym.runtime.threads import settle
+from nfd_gym.shipped import JUDGE
 
 LANES = 8
 
@@ -46,10 +47,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Action following of one world.")
     parser.add_argument("--world", type=Path, required=True, help="world folder, or a denoiser run")
     parser.add_argument("--data", type=Path, required=True, help="held-out recordings")
-    parser.add_argument("--judge", type=Path, default=Path("assets/eval/idm.safetensors"))
+    parser.add_argument("--judge", type=Path, default=JUDGE)
     parser.add_argument("--rollouts", type=int, default=24)
     parser.add_argument("--horizon", type=int, default=16, help="MineWorld compares 15 frames")
-    parser.add_argument("--results", type=Path, default=results.RESULTS)
+    results.add_arguments(parser)
     args = parser.parse_args()
     settle()
     judge, data = InverseDynamics.load(args.judge), open_source(args.data)
@@ -59,7 +60,7 @@ def main() -> int:
     found = following(judge, excerpt, dream_all(open_dream(world, LANES), excerpt, LANES))
     command = "python -m nfd_gym.eval.following " + shlex.join(sys.argv[1:])
     figures = {"table": {"columns": COLUMNS, "rows": following_rows(found)}}
-    stored = results.record(f"following.{world.name}", figures, command, path=args.results)
+    stored = results.keep(args, f"following.{world.name}", figures, command)
     print(results.markdown(stored))
     return 0
 

@@ -17,9 +17,9 @@ from nfd_gym.eval.subject import open_world
 from nfd_gym.eval.table import table
 from nfd_gym.eval.video import contact_sheet, side_by_side, write_gif, write_mp4, write_png
 from nfd_gym.runtime.threads import settle
+from nfd_gym.shipped import JUDGE
 
 USUAL_MINUTES = 6.0
-JUDGE = Path("assets/eval/idm.safetensors")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, help="about how long on two free cores (usual: 6)")
     parser.add_argument("--clips", type=int, help="number of free rollouts (usual: 24)")
     parser.add_argument("--steps", type=int, help="denoising steps instead of the world's own")
-    parser.add_argument("--judge", type=Path, help=f"inverse-dynamics judge (default: {JUDGE})")
+    parser.add_argument("--judge", type=Path, help="inverse-dynamics judge (default: ours)")
     parser.add_argument("--i3d", type=Path, help="i3d_torchscript.pt of your own, for the real FVD")
     parser.add_argument("--name", help="section of the results file (default: eval.WORLD)")
-    parser.add_argument(
-        "--results", type=Path, default=results.RESULTS, help="results file to merge into"
-    )
+    results.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -68,15 +66,10 @@ def main(args: argparse.Namespace) -> int:
     plot_all(figures, args.out)
     section = args.name or f"eval.{world.name}"
     command = "python -m nfd_gym eval " + shlex.join(sys.argv[2:])
-    if args.results.parent.is_dir():
-        summary = {"table": shown, "seconds": figures["seconds"]}
-        ours = results.README if args.results == results.RESULTS else None
-        stored = results.record(section, summary, command, path=args.results, readme=ours)
-        brief = {"table": headlines(shown)}
-        results.record("quality", brief, command, path=args.results, readme=ours)
-    else:
-        print(f"{args.results.parent} does not exist, so no results file was written.")
-        stored = results.stamped({"table": shown}, command)
+    summary = {"table": shown, "seconds": figures["seconds"]}
+    stored = results.keep(args, section, summary, command)
+    if args.publish:
+        results.keep(args, "quality", {"table": headlines(shown)}, command)
     text = results.markdown(stored)
     (args.out / "table.md").write_text(text, "utf-8")
     print(text)
@@ -109,11 +102,8 @@ def headlines(whole: dict[str, Any]) -> dict[str, Any]:
     return {"columns": whole["columns"], "rows": rows}
 
 
-def find_judge(path: Path | None) -> InverseDynamics | None:
-    """The named judge, or the usual one where it exists."""
-    if path is None and not JUDGE.exists():
-        print(f"no inverse-dynamics judge at {JUDGE}: action following is left out (--judge FILE).")
-        return None
+def find_judge(path: Path | None) -> InverseDynamics:
+    """The named judge, or the one that comes with the package."""
     return InverseDynamics.load(path or JUDGE)
 
 

@@ -7,6 +7,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from nfd_gym.errors import UsageError
+
 GIF_COLOURS = 128
 
 
@@ -71,9 +73,9 @@ class Gif:
 def open_movie(path: Path, size: tuple[int, int], *, fps: int, scale: int) -> Mp4 | Gif:
     """The writer that the file's ending asks for."""
     if path.suffix not in (".mp4", ".gif"):
-        raise ValueError(f"--out {path}: name a .mp4 or a .gif file")
+        raise UsageError(f"--out {path}: name a .mp4 or a .gif file")
     if not path.parent.is_dir():
-        raise ValueError(f"--out {path}: the folder {path.parent} does not exist, make it first")
+        raise UsageError(f"--out {path}: the folder {path.parent} does not exist, make it first")
     return Mp4(path, size, fps, scale) if path.suffix == ".mp4" else Gif(path, fps, scale)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.diffusion.sample import Cache, sample_frame
+from nfd_gym.errors import NfdError
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.carry import listen
 from nfd_gym.model.heads import glance
@@ -18,7 +19,7 @@ from nfd_gym.world import WorldModel
 NAMES = ("auto", "eager", "openvino", "compile", "cudagraph")
 
 
-class EngineError(ValueError):
+class EngineError(NfdError, ValueError):
     """An engine or device that this machine does not have; the message says what to do."""
 
 

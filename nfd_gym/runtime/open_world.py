@@ -4,9 +4,9 @@ import threading
 import weakref
 from pathlib import Path
 
-import nfd_gym
 from nfd_gym.runtime.engine import find_device
 from nfd_gym.settings import nearest
+from nfd_gym.shipped import is_name, shipped
 from nfd_gym.world import WorldError, WorldModel
 
 _open: "weakref.WeakValueDictionary[tuple[Path, float, str], WorldModel]"
@@ -31,18 +31,21 @@ def open_world(world: str | Path | WorldModel, device: str = "cpu") -> WorldMode
 
 
 def find_world(name: str | Path) -> Path:
-    """The folder called `name`, here or among the shipped worlds."""
+    """The shipped world called `name`, else the folder `name`.
+
+    A shipped name always means the shipped world, whatever lies in the current folder; write
+    `./name` for a folder of the same name.
+    """
+    text = str(name)
+    worlds = shipped("worlds")
+    if isinstance(name, str) and is_name(text) and text in worlds:
+        return worlds[text]
     folder = Path(name)
     if folder.is_dir():
         return folder
-    shipped = {path.name: path for home in _homes() for path in home.iterdir() if path.is_dir()}
-    if str(name) in shipped:
-        return shipped[str(name)]
-    known = f"did you mean {nearest(str(name), shipped)!r}?" if shipped else "none is shipped."
-    raise WorldError(f"no world {str(name)!r}: it is no folder and no shipped world; {known}")
-
-
-def _homes() -> list[Path]:
-    package = Path(nfd_gym.__file__).parent
-    homes = [package / "assets" / "worlds", package.parent / "assets" / "worlds"]
-    return [home for home in homes if home.is_dir()]
+    known = (
+        f"did you mean {nearest(text, worlds)!r}?"
+        if worlds
+        else "this installation ships none; give a world's folder."
+    )
+    raise WorldError(f"no world {text!r}: it is no folder and no shipped world; {known}")

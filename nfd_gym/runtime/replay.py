@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nfd_gym.errors import NfdError
 from nfd_gym.runtime.engine import NAMES
 from nfd_gym.runtime.fingerprint import fingerprint
 from nfd_gym.runtime.open_world import open_world
@@ -28,7 +29,7 @@ from nfd_gym.world import WorldModel
 KIND, FORMAT = "nfd_gym log", 1
 
 
-class LogError(ValueError):
+class LogError(NfdError, ValueError):
     """A log that cannot be read or written; the message names file and line."""
 
 

@@ -9,11 +9,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from nfd_gym.errors import NfdError
+
 FORMAT = 4
 KIND = "nfd_gym state"
 
 
-class StateError(ValueError):
+class StateError(NfdError, ValueError):
     """Bytes that are no state, or one of another world, size or version."""
 
 

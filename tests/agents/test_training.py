@@ -17,6 +17,7 @@ from agents.saving import publish, resume, save_agent
 from agents.zoo_dqn import hyperparams as zoo_dqn
 from agents.zoo_ppo import hyperparams as zoo_ppo
 from nfd_gym.agent import WEIGHTS, Agent, AgentError, Policy, read_facts
+from nfd_gym.errors import UsageError
 
 PRESETS = ("multidiscrete", "discrete", "box")
 
@@ -108,7 +109,7 @@ def test_a_policy_read_back_sees_and_does_what_it_did_in_training(
     model = PPO("CnnPolicy", lanes, n_steps=4, batch_size=8, seed=0)
     raw = lanes.unwrapped.lanes  # type: ignore[attr-defined]
     policy = Policy(zip_path, deterministic=True)
-    policy.begin(2)
+    policy.begin([0, 1])
     lanes.seed(5)
     seen = lanes.reset()
     for _ in range(3):
@@ -131,7 +132,7 @@ def test_a_published_agent_is_small_and_acts_alike(
     actions = []
     for path in (zip_path, small):
         policy = Policy(path, deterministic=True)
-        policy.begin(2)
+        policy.begin([0, 1])
         actions.append(policy.act(frames))
     assert (actions[0] == actions[1]).all()
     codec = Policy(small).codec
@@ -166,7 +167,7 @@ def test_dqn_updates_and_names_the_space_it_needs(tiny_world_path: Path, tmp_pat
     more = ["--learning-starts", "4", "--buffer", "64", "--steps", "24", "--no-board"]
     assert train_dqn.main(words(tiny_world_path, tmp_path / "dqn", *more)) == 0
     assert Policy(tmp_path / "dqn" / LAST).act(np.zeros((1, 32, 48, 3), np.uint8)).shape == (1,)
-    with pytest.raises(SystemExit, match="use --action-space discrete"):
+    with pytest.raises(UsageError, match="use --action-space discrete"):
         train_dqn.main(words(tiny_world_path, tmp_path / "no", "--action-space", "multidiscrete"))
 
 
@@ -175,12 +176,12 @@ def test_recurrent_ppo_updates_and_remembers(tiny_world_path: Path, tmp_path: Pa
     assert train_recurrent_ppo.main(words(tiny_world_path, tmp_path / "lstm", *more)) == 0
     policy = Policy(tmp_path / "lstm" / LAST)
     frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
-    policy.begin(2)
+    policy.begin([0, 1])
     policy.act(frames)
-    memory = policy._memory[0].copy()
+    memory = policy._memory[0][0].copy()
     for _ in range(policy.repeat):
         policy.act(frames)
-    assert memory.any() and (policy._memory[0] != memory).any()
+    assert memory.any() and (policy._memory[0][0] != memory).any()
 
 
 @pytest.mark.parametrize(("table", "script"), [(zoo_ppo, train_ppo), (zoo_dqn, train_dqn)])

@@ -11,6 +11,7 @@ import pytest
 from nfd_gym.data import open_source
 from nfd_gym.eval import measure as measuring
 from nfd_gym.eval import quick, report
+from nfd_gym.eval.idm import InverseDynamics
 from nfd_gym.eval.measure import Amount
 from nfd_gym.eval.table import COLUMNS, control_rows
 from nfd_gym.world import WorldModel
@@ -84,10 +85,9 @@ def test_quick_prints_and_draws(
     assert "persistence" in text and "free 10" in text and "edge ratio" in text
 
 
-def test_a_missing_judge_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_judge_comes_with_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert report.find_judge(None) is None
-    assert "action following is left out" in capsys.readouterr().out
+    assert isinstance(report.find_judge(None), InverseDynamics)
     with pytest.raises(ValueError, match="not an inverse-dynamics judge"):
         report.find_judge(tmp_path / "none.safetensors")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nfd_gym import settings
-from nfd_gym.__main__ import main
+from nfd_gym.cli import main
 from nfd_gym.train import checkpoint, loop, runs
 from nfd_gym.world import WorldModel
 
