@@ -63,7 +63,7 @@ class Policy:
             aliases = dict(self.facts.get("aliases", {}))
         except (KeyError, TypeError, ValueError) as error:
             raise AgentError(
-                f"{path}: {FACTS} is damaged ({error!r}); train the agent anew."
+                f"{path}: {FACTS} is damaged ({error}); train the agent anew."
             ) from error
         shape = (3 * self.stack, height, width)
         sees = gymnasium.spaces.Box(0, 255, shape, np.uint8)
@@ -164,7 +164,7 @@ def _policy_class(algorithm: str) -> Any:
 
 def _count(value: Any, most: int) -> int:
     if type(value) is not int or not 1 <= value <= most:
-        raise ValueError(f"{value!r} is no whole number from 1 to {most}")
+        raise AgentError(f"{value!r} is no whole number from 1 to {most}")
     return value
 
 
@@ -173,12 +173,12 @@ def _check_options(value: Any, known: frozenset[str] = OPTIONS) -> None:
     if isinstance(value, dict):
         unknown = set(value) - known
         if unknown:
-            raise ValueError(f"policy_kwargs: unknown {sorted(unknown)}")
+            raise AgentError(f"policy_kwargs: unknown {sorted(unknown)}")
         for inner in value.values():
             _check_options(inner, frozenset(("pi", "vf", "features_dim", "normalized_image")))
     elif isinstance(value, list):
         if len(value) > MOST_LAYERS:
-            raise ValueError(f"policy_kwargs: more than {MOST_LAYERS} layers")
+            raise AgentError(f"policy_kwargs: more than {MOST_LAYERS} layers")
         for inner in value:
             _check_options(inner, frozenset())
     elif value is not None and not isinstance(value, bool):
@@ -187,7 +187,7 @@ def _check_options(value: Any, known: frozenset[str] = OPTIONS) -> None:
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     if archive.getinfo(name).file_size > most:
-        raise ValueError(f"{name} is larger than {most} bytes")
+        raise AgentError(f"{name} is larger than {most} bytes")
     return archive.read(name)
 
 

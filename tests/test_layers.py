@@ -164,6 +164,34 @@ def test_house_style(path):
             raise AssertionError(f"{path}:{node.lineno}: torch.load reads pickles")
 
 
+# Rooms whose refusals are all NfdErrors. The others are to follow: they are being rewritten.
+SPEAKING = {
+    *("play", "cli", "command", "agent", "settings", "extras", "errors", "shipped", "filelock"),
+    *("actions", "__init__", "__main__"),
+}
+
+
+def plain_refusals(tree):
+    """(line, name) of every builtin refusal that is raised.
+
+    A ValueError reaches the user as a traceback; an NfdError as one line.
+    """
+    plain = {"ValueError", "KeyError", "FileNotFoundError", "SystemExit", "OSError"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            name = ast.unparse(node.exc.func)
+            if name in plain:
+                yield node.lineno, name
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sources() if place(path) in SPEAKING], ids=lambda path: path.stem
+)
+def test_refusals_are_nfd_errors(path):
+    found = list(plain_refusals(ast.parse(path.read_text("utf-8"))))
+    assert not found, f"{path}: raise an NfdError instead: {found}"
+
+
 def loaded_after(statement):
     code = f"{statement}\nimport sys; print(*sys.modules)"
     run = subprocess.run(
