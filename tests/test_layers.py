@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nfd_gym"
 
-GROUND = {"settings", "keyboard", "noise", "progress", "extras", "actions", "dialects"}
+GROUND = {
+    *("errors", "settings", "keyboard", "noise", "progress", "extras", "actions", "dialects"),
+    *("command", "filelock", "shipped"),
+}
 # package or root module -> what of nfd_gym it may import besides the ground modules
 MAY_IMPORT = {
     **{module: set() for module in GROUND},
@@ -37,9 +40,12 @@ MAY_IMPORT = {
     },
     "agent": {"runtime"},  # a trained policy, read from its zip
     "play": {"agent", "data", "world", "runtime", "envs", "games"},
-    "__init__": set(),
-    "__main__": {"data", "train", "eval", "runtime", "games"},  # dispatches by name
+    "__init__": {"runtime", "envs", "games"},  # entry points, and settle() when it is called
+    "cli": {"data", "train", "eval", "runtime", "play"},
+    "__main__": {"cli"},
 }
+# data/cli_record hands Luanti's recordings to games/, and imports it by name to hide the circle.
+NOT_YET = {("data", "nfd_gym.games.luanti.recorder")}
 # third-party package -> where it may be imported
 THIRD_PARTY = {
     "pygame": {"play"},
@@ -74,6 +80,10 @@ def imports(tree):
                 yield from ((node.lineno, f"nfd_gym.{alias.name}") for alias in node.names)
             else:
                 yield node.lineno, str(node.module)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # importlib.import_module("nfd_gym.x.y") and entry points are imports too
+            if re.fullmatch(r"nfd_gym(\.\w+)+(:\w+)?", node.value):
+                yield node.lineno, node.value
 
 
 def breaches(where, tree):
@@ -86,6 +96,8 @@ def breaches(where, tree):
             yield f"{line}: from __future__"
         elif top == "pickle":
             yield f"{line}: pickle"
+        elif (where, name) in NOT_YET:
+            continue
         elif top == "nfd_gym":
             target = rest.partition(".")[0]
             if target and (PACKAGE / target).exists() | (PACKAGE / f"{target}.py").exists():
@@ -117,6 +129,7 @@ def test_imports_point_one_way(path):
         ("model", "from nfd_gym.runtime.session import Session"),
         ("runtime", "def f():\n    import nfd_gym.train.loop"),
         ("train", "from nfd_gym import runtime"),
+        ("model", 'importlib.import_module("nfd_gym.games.luanti.env")'),
         ("runtime", "import gymnasium"),
         ("envs", "import pygame"),
         ("games", "from nfd_gym.model.denoiser import Denoiser"),
@@ -153,6 +166,34 @@ def test_house_style(path):
             assert safe, f"{path}:{node.lineno}: np.load without allow_pickle=False"
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
             raise AssertionError(f"{path}:{node.lineno}: torch.load reads pickles")
+
+
+# Rooms whose refusals are all NfdErrors. The others are to follow: they are being rewritten.
+SPEAKING = {
+    *("play", "cli", "command", "agent", "settings", "extras", "errors", "shipped", "filelock"),
+    *("actions", "__init__", "__main__"),
+}
+
+
+def plain_refusals(tree):
+    """(line, name) of every builtin refusal that is raised.
+
+    A ValueError reaches the user as a traceback; an NfdError as one line.
+    """
+    plain = {"ValueError", "KeyError", "FileNotFoundError", "SystemExit", "OSError"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            name = ast.unparse(node.exc.func)
+            if name in plain:
+                yield node.lineno, name
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sources() if place(path) in SPEAKING], ids=lambda path: path.stem
+)
+def test_refusals_are_nfd_errors(path):
+    found = list(plain_refusals(ast.parse(path.read_text("utf-8"))))
+    assert not found, f"{path}: raise an NfdError instead: {found}"
 
 
 def loaded_after(statement):

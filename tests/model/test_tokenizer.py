@@ -132,7 +132,7 @@ def test_impossible_sizes_are_refused_by_name(settings: dict[str, int], message:
 def test_the_linear_code_is_a_projection() -> None:
     """A rollout recycles its own frames: without nets, going round again must change nothing.
 
-    The first shipped tokenizer had nets and lost 4 dB in 41 rounds; see assets/LOG.md.
+    The first shipped tokenizer had nets and lost 4 dB in 41 rounds; see docs/LOG.md.
     """
     config = TokenizerConfig(height=32, width=48, channels=8, hidden=0)
     tokenizer = Tokenizer(config)
