@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from agents.evaluate import (
@@ -35,7 +34,6 @@ from agents.saving import write_whole
 from agents.scores import Interval, apart, hacking, rank_interval
 from nfd_gym.command import guarded
 from nfd_gym.eval import results
-from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.threads import settle
 
 ENOUGH = 12  # policies for a rank correlation worth the name
@@ -82,7 +80,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.episodes,
         args.horizon,
     )
-    figures["heads"] = heads_of(setup_for(args, args.dream))
     command = "python -m agents.transfer " + shlex.join(arguments)
     text = json.dumps({**figures, "command": command, "commit": results.commit(),
                        "machine": results.machine()}, indent=1)  # fmt: skip
@@ -177,15 +174,6 @@ def hacked(rows: Sequence[Row]) -> dict[str, str]:
                 "reality less"
             )
     return flags
-
-
-def heads_of(setup: Setup) -> dict[str, Any] | None:
-    """Precision and recall of the dream's reward heads on held-out recordings."""
-    world = open_world(setup.world or gymnasium.spec(setup.env).kwargs["world"])
-    known = world.provenance.get("heads")
-    if not isinstance(known, dict):
-        return None
-    return {name: part for name, part in known.items() if name != "settings"}
 
 
 def verdict(figures: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ def latent_features(tokenizer: Tokenizer, frames: Frames) -> Features:
     picture."""
     out = []
     for start in range(0, len(frames), 32):
-        latents = tokenizer.encode(to_float(torch.from_numpy(frames[start : start + 32])))
+        latents = tokenizer.colour.encode(to_float(torch.from_numpy(frames[start : start + 32])))
         out.append(torch.cat([latents.mean(dim=1), latents.std(dim=1)], dim=-1))
     return torch.cat(out).double().numpy()
 

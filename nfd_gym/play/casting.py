@@ -50,8 +50,9 @@ def _dream(args: argparse.Namespace) -> Stage:
             timings=True,
         )
 
-    memory = world.denoiser.config.window + 1
-    return Stage(make(args.steps), world.name, memory=memory, remake=make)
+    env = make(args.steps)
+    memory = env.dream.session.undo_limit + 1
+    return Stage(env, world.name, memory=memory, remake=make)
 
 
 def _make(env_id: str, **kwargs: Any) -> gymnasium.Env:

@@ -77,7 +77,7 @@ class Recorder:
             view.frame,
             vector,
             reward=view.reward,
-            pitch=info.get("pitch"),
+            pitch=float(info["eye"][4]) if "eye" in info else info.get("pitch"),
             events=[Event.from_info(self._clip.frames, event) for event in info.get("events", ())],
             state={key: info[key] for key in KEPT if key in info},
         )

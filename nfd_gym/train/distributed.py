@@ -94,7 +94,7 @@ def shard(model: nn.Module, team: Team) -> None:
     mesh = init_device_mesh(kind, (team.ranks,))
     for part in (*blocks, model):
         fully_shard(part, mesh=mesh)
-    for name in ("packed", "features"):  # they run the model too, but not by its forward
+    for name in ("packed", "packed_features"):  # they run the model too, but not by its forward
         register_fsdp_forward_method(model, name)
 
 

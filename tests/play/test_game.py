@@ -94,7 +94,7 @@ def test_tab_keeps_the_last_frames_and_tab_again_returns(make_game):
     real = game.twin.real
     for keys in [("w",), ("right",), ("w", "left")] * 3:
         game.tick(hold(*keys))
-    frames, actions, _ = real.memory()
+    frames, actions = (np.stack([getattr(p, n) for p in real.past]) for n in ("frame", "action"))
     last = game.view.frame
     game.command("pause")
     game.command("switch")
