@@ -197,10 +197,9 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         return self._game
 
     def _begin_on_island(self, game: "Game", order: dict[str, Any]) -> tuple[Frame, dict[str, Any]]:
+        game.load()
         for _ in range(SEARCHES):
             report = game.command(**order)
-            if game.load():  # it has looked round meanwhile
-                report = game.command(**order)
             if game.arrive((report["x"], report["y"], report["z"])):
                 return self._begin(game)
         raise RuntimeError("the player cannot stand there; name another place.")
