@@ -99,7 +99,7 @@ def next_player(shares: Mapping[str, float], done: Mapping[str, int]) -> str:
 
 
 def run(footage: Footage, args: argparse.Namespace) -> int:
-    """`record --env ID --out DIR --frames N`: lossless unless a setting or preset says otherwise."""
+    """`record --env ID --out DIR --frames N`: lossless unless a setting says otherwise."""
     chosen = resolve(args, PRESETS)
     crf = 0 if chosen == RecordSettings(seed=chosen.seed) else chosen.crf
     begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""Crafter as plain data: actions, tiles, counts, achievements, recipes and the probes of evaluation.
+"""Crafter as plain data: actions, tiles, counts, achievements, recipes and probes.
 
 The rules are Crafter 1.8's; a test compares them with the installed package.
 """
@@ -31,7 +31,8 @@ TILES = (
 )  # fmt: skip
 NUMBER = {name: number for number, name in enumerate(TILES)}
 MATERIALS = TILES[1:13]
-CREATURES = ("cow", "zombie", "skeleton")
+HEALTH = {"cow": 3, "zombie": 5, "skeleton": 3}  # of the creatures
+SWORDS = {"": 1, "wood_sword": 2, "stone_sword": 3, "iron_sword": 5}  # damage of a blow
 WALKABLE = ("grass", "path", "sand")
 
 COUNTS = (

@@ -41,10 +41,10 @@ def make_game(size: tuple[int, int], length: int | None) -> Any:
     crafter = need("crafter", "crafter")
     engine = need("crafter.engine", "crafter")
 
-    class OrderedWorld(engine.World):  # type: ignore[misc]
+    class OrderedWorld(engine.World):  # type: ignore[misc, name-defined]
         def reset(self, seed: int | None = None) -> None:
             super().reset(seed=seed)
-            self._chunks = collections.defaultdict(Ordered)
+            self._chunks: Any = collections.defaultdict(Ordered)
 
     game = crafter.Env(area=AREA, size=size, length=length, seed=0)
     world = OrderedWorld(AREA, list(MATERIALS), CHUNK)
@@ -124,4 +124,3 @@ def _put_beside(world: Any, player: Any, name: str) -> None:
         else:
             raise ValueError(f"options['beside']: {name!r} is neither a material nor a creature.")
         return
-

@@ -51,7 +51,7 @@ class Simulator:
 
 
 def random_state(rng: np.random.Generator) -> Array:
-    return rng.uniform(*START)
+    return np.asarray(rng.uniform(*START), np.float64)
 
 
 def middle(pose: Array) -> Array:
@@ -87,7 +87,11 @@ def aimed_push(rng: np.random.Generator, state: Array) -> Array:
         outside = float(np.abs(start - start.clip(NEAR, FAR)).sum())
         value = min(room, 120.0) - 3 * outside + rng.uniform(0, 60)
         if value > best[0]:
-            best = (value, start.clip(NEAR, FAR), reach + max(10.0, min(room, rng.uniform(30, 170))))
+            best = (
+                value,
+                start.clip(NEAR, FAR),
+                reach + max(10.0, min(room, rng.uniform(30, 170))),
+            )
     return push(rng, state, best[1], aim, best[2])
 
 

@@ -35,7 +35,7 @@ def coverage(state: ArrayLike) -> Array:
 
 def reward(state: ArrayLike) -> Array:
     """The environment's reward (...): coverage, 1 from the success threshold on."""
-    return np.clip(coverage(state) / SUCCESS, 0.0, 1.0)
+    return np.asarray(np.clip(coverage(state) / SUCCESS, 0.0, 1.0), np.float64)
 
 
 def ended(state: ArrayLike) -> NDArray[np.bool_]:
