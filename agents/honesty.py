@@ -59,7 +59,7 @@ class Diary:
         for day, count in zip(self._days, ticks, strict=True):
             frames, actions, infos = zip(*day[:count], strict=True)
             events = tuple(
-                Event(frame, str(event["type"]), str(event["node"]))
+                Event.from_info(frame, event)
                 for frame, info in enumerate(infos)
                 for event in info.get("events") or ()
             )

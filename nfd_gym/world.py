@@ -112,7 +112,7 @@ class WorldModel:
             raise WorldError(
                 f"world {self.name!r} has no start clips; pass reset(options={{'frames': ...}})"
             )
-        return open_source(folder)
+        return open_source(folder, "vpt", open_files=0)  # read once each, then closed
 
     def see(self, frames: Tensor) -> Tensor:
         """uint8 (...,H,W,3) -> what the networks look at (...,3,H,W): without the crosshair."""

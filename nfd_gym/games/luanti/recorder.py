@@ -50,7 +50,7 @@ class Recording:
     workers: int = 1
     seed: int = 1
     size: tuple[int, int] = (192, 112)
-    crf: int = 18
+    crf: int | None = None
     gop: int = 10
 
     def __post_init__(self) -> None:
