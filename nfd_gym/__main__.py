@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
+from nfd_gym.games import RECORDERS
+
 # command -> (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
     "record": ("nfd_gym.data.cli_record", "record a Gymnasium environment into a folder of clips"),
@@ -21,8 +23,6 @@ COMMANDS = {
     "replay": ("nfd_gym.runtime.replay", "replay a recorded session and compare it"),
     "info": ("nfd_gym.data.cli_info", "say what a world, a recording or this machine is"),
 }
-# environment id -> module whose main(args) records by the hour with the game's own players
-RECORDERS = {"Luanti-v0": "nfd_gym.games.luanti.recorder"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

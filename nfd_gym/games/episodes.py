@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from nfd_gym.data.cli_record import PRESETS, RecordSettings
+from nfd_gym.data.cli_record import PRESETS
 from nfd_gym.data.clip import DataError, Event, Floats, Frames
 from nfd_gym.data.store import ClipWriter
 from nfd_gym.games.spec import GameSpec
@@ -101,9 +101,9 @@ def next_player(shares: Mapping[str, float], done: Mapping[str, int]) -> str:
 def run(footage: Footage, args: argparse.Namespace) -> int:
     """`record --env ID --out DIR --frames N`: lossless unless a setting says otherwise."""
     chosen = resolve(args, PRESETS)
-    crf = 0 if chosen == RecordSettings(seed=chosen.seed) else chosen.crf
-    begin = time.monotonic()
-    writer = record(footage, args.out, args.frames, seed=chosen.seed, crf=crf, gop=chosen.gop)
+    begin, crf = time.monotonic(), chosen.crf or 0
+    frames = args.frames if args.hours is None else round(args.hours * 3600 * footage.spec.fps)
+    writer = record(footage, args.out, frames, seed=chosen.seed, crf=crf, gop=chosen.gop)
     seconds, size = time.monotonic() - begin, sum(p.stat().st_size for p in writer.folder.iterdir())
     done = frames_by_player(writer)
     total = sum(done.values())

@@ -55,7 +55,7 @@ def intersection(one: ArrayLike, other: ArrayLike) -> Array:
     """
     one, other = np.broadcast_arrays(np.asarray(one, np.float64), np.asarray(other, np.float64))
     parts = _boundary(one, other, touching=True) + _boundary(other, one, touching=False)
-    return np.maximum(parts / 2, 0.0)
+    return np.asarray(np.maximum(parts / 2, 0.0), np.float64)
 
 
 def _boundary(edges: Array, inside: Array, touching: bool) -> Any:
