@@ -3,8 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-# robotics (opencv, box2d) is left out here: no test needs it.
-EXTRAS := play,rl,cpu,data,luanti,eval,test
+EXTRAS := play,rl,cpu,data,luanti,robotics,crafter,eval,test
 GAME := minetest minetest-data xvfb libgl1-mesa-dri gcc libc6-dev libgl-dev
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

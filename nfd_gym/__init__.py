@@ -6,6 +6,8 @@ __version__ = "0.1.0"
 
 NFD_ENV = "nfd_gym.envs.nfd_env:NFDEnv"
 NFD_VECTOR_ENV = "nfd_gym.envs.vector_env:NFDVectorEnv"
+CRAFTER_ENV = "nfd_gym.games.crafter.env:CrafterEnv"
+PUSHT_ENV = "nfd_gym.games.pusht.env:PushTEnv"
 LUANTI_ENV = "nfd_gym.games.luanti.env:LuantiEnv"
 
 # Entry points are strings so that the import stays light and every spec survives EnvSpec.to_json().
@@ -26,6 +28,9 @@ gymnasium.register(
 gymnasium.register(
     id="Luanti-v0", entry_point=LUANTI_ENV, max_episode_steps=1000, nondeterministic=True
 )
+gymnasium.register(id="Crafter-v0", entry_point=CRAFTER_ENV, max_episode_steps=10_000)
+# gym_pusht/PushT-v0, the same game, with pictures that are averaged and states that are exact.
+gymnasium.register(id="PushT-v0", entry_point=PUSHT_ENV, max_episode_steps=300)
 
 
 def settle(threads: int | None = None) -> None:

@@ -3,12 +3,13 @@
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import nfd_gym
 from nfd_gym.command import parse_and_run
+from nfd_gym.games import RECORDERS
 from nfd_gym.settings import nearest
 
 
@@ -46,26 +47,11 @@ COMMANDS = {
     ),
     "train": Command(
         "nfd_gym.train.cli",
-        "train a world on recordings",
-        "nfd-gym train tokenizer --data data/vpt --out runs/tokenizer --minutes 60",
+        "train a world on recordings, stage by stage, as a recipe says",
+        "nfd-gym train --recipe island --data data/island --out runs/island
+"
+        "nfd-gym train --recipe island --data data/island --out runs/island --stage denoiser",
         resumes=True,
-    ),
-    "distill": Command(
-        "nfd_gym.train.distill_cli",
-        "distil a trained world to one or two denoising steps",
-        "nfd-gym distill --teacher runs/teacher --data data/vpt --out runs/student --minutes 60",
-        resumes=True,
-    ),
-    "eval": Command(
-        "nfd_gym.eval.report",
-        "measure a world against held-out recordings",
-        "nfd-gym eval --world runs/world --data data/val --out runs/report",
-    ),
-    "export": Command(
-        "nfd_gym.train.bundle",
-        "bundle trained runs and start clips into a world folder",
-        "nfd-gym export --tokenizer runs/tokenizer --denoiser runs/student --starts data/vpt "
-        "--out runs/world",
     ),
     "bench": Command(
         "nfd_gym.eval.bench",
@@ -110,7 +96,13 @@ def run(name: str, words: Sequence[str], prog: str) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
+    parser.set_defaults(recorders={env: _main_of(path) for env, path in RECORDERS.items()})
     return parse_and_run(parser, module.main, words, command.resumes)
+
+
+def _main_of(module: str) -> Callable[[argparse.Namespace], int]:
+    """main(args) of a module that is imported when it is called."""
+    return lambda args: int(importlib.import_module(module).main(args))
 
 
 def make_parser() -> argparse.ArgumentParser:

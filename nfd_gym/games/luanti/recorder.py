@@ -266,7 +266,7 @@ def main(args: argparse.Namespace) -> int:
     chosen = resolve(args, PRESETS)
     settings = Recording(
         out=Path(args.out),
-        hours=args.hours or 0.0,
+        hours=args.frames / TICKS_PER_HOUR if args.hours is None else args.hours,
         workers=args.workers,
         seed=max(1, chosen.seed),
         gop=chosen.gop,
