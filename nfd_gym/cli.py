@@ -48,8 +48,7 @@ COMMANDS = {
     "train": Command(
         "nfd_gym.train.cli",
         "train a world on recordings, stage by stage, as a recipe says",
-        "nfd-gym train --recipe island --data data/island --out runs/island
-"
+        "nfd-gym train --recipe island --data data/island --out runs/island\n"
         "nfd-gym train --recipe island --data data/island --out runs/island --stage denoiser",
         resumes=True,
     ),

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.multiprocessing as processes
+from torch.multiprocessing.spawn import spawn
 
 from nfd_gym.data import Source, open_source
 from nfd_gym.memory.points import PointMemory
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.eye import EyeBody
+from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.settings import nearest
 from nfd_gym.train import loop
 from nfd_gym.train.distributed import Team
@@ -98,7 +99,9 @@ def _views_worker(rank: int, job: Job) -> None:
         if writer.number and not writer.records:
             done.write_text(json.dumps(position + 1))
         if position % 10 == 0:
-            print(f"views {rank}: {position + 1} of {len(chosen)} clips", file=sys.stderr, flush=True)
+            print(
+                f"views {rank}: {position + 1} of {len(chosen)} clips", file=sys.stderr, flush=True
+            )
     writer.flush()
     done.write_text(json.dumps(len(chosen)))
 
@@ -150,7 +153,7 @@ def _world(job: Job) -> None:
 
 @dataclass(frozen=True)
 class Fixed:
-    tokenizer: tokenizer.Tokenizer
+    tokenizer: Tokenizer
     memory: PointMemory
     body: EyeBody
 
@@ -180,7 +183,7 @@ def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
         return
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ["MASTER_PORT"] = str(_free_port())
-    processes.spawn(work, args=(job,), nprocs=job.workers, join=True)
+    spawn(work, args=(job,), nprocs=job.workers, join=True)
 
 
 def _free_port() -> int:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nfd_gym.games.luanti.footage import PATIENCE, STILL_TICKS, Judge
 
 from nfd_gym.games.luanti import install
 from nfd_gym.games.luanti.folder import PREFIX, create, sweep
-from nfd_gym.games.luanti.footage import PATIENCE, STILL_TICKS, Judge
 from nfd_gym.games.luanti.gate import GameDied, Gate
 from nfd_gym.games.luanti.places import BIOMES, Spot, Wish, command
 from nfd_gym.games.luanti.process import Supervised

@@ -8,7 +8,7 @@ import pytest
 from nfd_gym.runtime import open_world as module
 from nfd_gym.runtime.open_world import find_world, open_world
 from nfd_gym.shipped import ASSETS, shipped
-from nfd_gym.world import WorldError, WorldModel
+from nfd_gym.world import World, WorldError, save_world
 
 
 def test_one_copy_of_the_weights_however_many_ask(tiny_world_path: Path) -> None:

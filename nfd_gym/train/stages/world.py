@@ -46,7 +46,7 @@ def export(world: World, source: Source, folder: Path, starts: int, seed: int = 
     folder.mkdir(parents=True, exist_ok=True)
     writer = writer_for(folder / "starts", source)
     splits: dict[str, list[str]] = {"train": [], "test": []}
-    latents = []
+    latents: list[torch.Tensor] = []
     for index in map(int, chosen):
         if len(latents) == starts:
             break
