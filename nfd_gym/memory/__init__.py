@@ -23,6 +23,7 @@ class View(NamedTuple):
     nearness: Tensor  # (B,1,H,W) inverse planar depth in 1/m, 0 = sky; (B,0,H,W) without depth
     sharp: Tensor  # (B,1,H,W) 0 unknown, 1 known at the resolution of the picture
     edited: Tensor  # (B,E,H,W) 1 where a commanded edit opens the picture; E kinds of edit
+    open: Tensor  # (B,1,H,W) 1 where the picture may be written to memory
 
 
 class Memory(Protocol):

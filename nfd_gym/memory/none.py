@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nfd_gym.memory import Edit, View
@@ -26,7 +27,8 @@ class NoMemory:
     def read(self, state: tuple[()], frame: Tensor, pose: Tensor) -> View:
         colour = to_float(frame)
         nothing = colour[:, :0]
-        return View(colour, nothing, colour.new_ones(colour[:, :1].shape), nothing)
+        known = torch.ones_like(colour[:, :1])
+        return View(colour, nothing, known, nothing, torch.zeros_like(known))
 
     def write(
         self, state: tuple[()], view: View, frame: Tensor, nearness: Tensor, pose: Tensor
