@@ -19,7 +19,7 @@ class GoAhead:
     """A metre ahead of where the episode began is worth 1; three metres end it."""
 
     name = "go ahead"
-    needs_position = True  # in a dream: reckoned from the commands, which know no walls
+    needs_position = True  # in a learned world: where its body stands
 
     def reset(self, facts: Facts) -> None:
         self.before = self.start = facts.position[2]
@@ -30,10 +30,10 @@ class GoAhead:
         return gained, done, {"ahead": self.before - self.start}
 
     # What `step` depends on, as JSON: undo, fork and save carry it along.
-    def memory(self) -> Any:
+    def get_state(self) -> Any:
         return [self.before, self.start]
 
-    def remember(self, memory: Any) -> None:
+    def set_state(self, state: Any) -> None:
         self.before, self.start = memory
 
 

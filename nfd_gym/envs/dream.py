@@ -280,10 +280,11 @@ class Dream:
         if not names:
             return [[] for _ in range(self.num_envs)]
         kinds, cells = (part.tolist() for part in self.session.state.edit)
-        return [
-            [{"type": names[kind - 1], "node": "", "pos": cell}] if kind else []
-            for kind, cell in zip(kinds, cells, strict=True)
-        ]
+        events: list[list[dict[str, Any]]] = []
+        for kind, cell in zip(kinds, cells, strict=True):
+            what, _, node = names[kind - 1].partition(" ") if kind else ("", "", "")
+            events.append([{"type": what, "node": node, "pos": cell}] if kind else [])
+        return events
 
     def _task(self) -> Task:
         task = make_task(self.how.task)

@@ -311,6 +311,8 @@ def test_position_and_events_come_from_the_worlds_body(camera_world: World) -> N
     assert info["events"] == []
     dug = env.step(walk(env.codec, "attack"))[4]
     assert dug["events"][0]["type"] == "dig" and len(dug["events"][0]["pos"]) == 3
+    placed = env.step(walk(env.codec, "use"))[4]["events"][0]
+    assert (placed["type"], placed["node"]) == ("place", "brick")
     digging = NFDEnv(camera_world, engine="eager", task="dig", action_space="minerl")
     digging.reset(seed=0)
     held = [walk(env.codec, *keys) for keys in (("attack",), (), ("use",), ("attack",))]
