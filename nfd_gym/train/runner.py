@@ -96,7 +96,8 @@ def _views_worker(rank: int, job: Job) -> None:
             fixed.memory, fixed.body, fixed.tokenizer, clip, recipe.nodes, recipe.views, random
         ):
             writer.add(record, legs)
-        if writer.number and not writer.records:
+        if position % 10 == 9:
+            writer.flush()
             done.write_text(json.dumps(position + 1))
         if position % 10 == 0:
             print(
@@ -107,8 +108,8 @@ def _views_worker(rank: int, job: Job) -> None:
 
 
 def _clips(source: Source, job: Job) -> list[int]:
-    order = np.random.default_rng(0).permutation(len(source.names))
-    return [int(index) for index in order[: job.clips]]
+    """In the order of recording, so that a store that has grown is continued."""
+    return list(range(len(source.names)))[: job.clips]
 
 
 def _body(job: Job) -> None:
