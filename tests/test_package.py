@@ -54,7 +54,7 @@ def test_no_extra_that_overwrites_pygame():
 
 
 def test_the_promised_extras_exist():
-    promised = {"play", "rl", "cpu", "data", "luanti", "robotics", "test", "all"}
+    promised = {"play", "rl", "cpu", "data", "luanti", "robotics", "crafter", "test", "all"}
     assert promised <= set(project()["optional-dependencies"])
 
 
@@ -62,7 +62,9 @@ def test_version_is_said_once():
     assert project()["version"] == nfd_gym.__version__
 
 
-@pytest.mark.parametrize("name", ["NFD-Minecraft-v0", "NFD-v0", "Luanti-v0"])
+@pytest.mark.parametrize(
+    "name", ["NFD-Minecraft-v0", "NFD-v0", "Luanti-v0", "Crafter-v0", "PushT-v0"]
+)
 def test_ids_are_registered_with_string_entry_points(name):
     """Strings survive to_json and reach worker processes; callables do neither."""
     spec = gymnasium.spec(name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nfd_gym.games.crafter.paths import costs, marked, shortest
+from nfd_gym.games.crafter.paths import costs, deep_rock, marked, pocket, shortest
 from nfd_gym.games.crafter.spec import AREA, COUNTS, NUMBER
 
 EMPTY = dict.fromkeys(COUNTS, 0)
@@ -49,3 +49,16 @@ def test_nothing_wanted_and_too_far_are_no_way():
     assert shortest(costs(tiles, EMPTY), (0, 0), tree, limit=3) == []
     assert len(shortest(costs(tiles, EMPTY), (0, 0), tree, limit=6)) == 6
     assert shortest(costs(tiles, EMPTY), (0, 0), np.zeros(AREA, bool)) == []
+
+
+def test_a_pocket_is_what_can_be_walked_to():
+    enter = costs(board([".#...", "..#.."]), EMPTY)
+    assert pocket(enter, (0, 0)) == 3 and pocket(enter, (2, 0)) == 5
+    assert pocket(enter, (2, 0), closed=(3, 0)) == 1
+    assert pocket(costs(board(["....", "....", "...."]), EMPTY), (0, 0)) == 10  # enough to know
+
+
+def test_deep_rock_has_rock_all_around():
+    deep = deep_rock(board(["#####"] * 5))
+    assert np.argwhere(deep).tolist() == [[2, 2]]
+    assert not deep_rock(board(["#####", "#####", "##.##", "#####", "#####"])).any()

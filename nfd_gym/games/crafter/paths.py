@@ -59,6 +59,31 @@ def marked(semantic: npt.NDArray[np.uint8], names: Iterable[str]) -> npt.NDArray
     return np.isin(semantic, [NUMBER[name] for name in names])
 
 
+def pocket(enter: npt.NDArray[np.int64], start: Cell, closed: Cell | None = None) -> int:
+    """How many tiles can be walked to, the start included; counting stops at 10."""
+    seen, queue = {start}, [start]
+    while queue and len(seen) < 10:
+        x, y = queue.pop()
+        for dx, dy in STEPS:
+            near = (x + dx, y + dy)
+            inside = 0 <= near[0] < enter.shape[0] and 0 <= near[1] < enter.shape[1]
+            if inside and enter[near] == 1 and near != closed and near not in seen:
+                seen.add(near)
+                queue.append(near)
+    return len(seen)
+
+
+def deep_rock(semantic: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Stone tiles (64, 64) with nothing but rock within two steps."""
+    rock = np.pad(marked(semantic, BREAKABLE[:4]), 2)
+    width, height = semantic.shape
+    deep = marked(semantic, ("stone",))
+    for dx in range(-2, 3):
+        for dy in range(abs(dx) - 2, 3 - abs(dx)):
+            deep &= rock[2 + dx : 2 + dx + width, 2 + dy : 2 + dy + height]
+    return deep
+
+
 def _back(before: Mapping[Cell, Cell], cell: Cell, start: Cell) -> list[Cell]:
     way = []
     while cell != start:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nfd_gym.games.crafter.paths import Cell, costs, marked, shortest
+from nfd_gym.games.crafter.paths import Cell, costs, deep_rock, marked, pocket, shortest
 from nfd_gym.games.crafter.spec import ACTIONS, COLLECT, GROUND, MAKE, MOVES, NUMBER, PLACE, Rule
 
 Info = Mapping[str, Any]
@@ -70,6 +70,13 @@ class Walker:
             self._way, self._aim = shortest(self.enter, self.at, goal), ("cell", cell)
         return self._follow() if self._way else None
 
+    def defend(self) -> str | None:
+        for step, turn in TURN.items():
+            near = (self.at[0] + step[0], self.at[1] + step[1])
+            if self.tile(near) in (NUMBER["zombie"], NUMBER["skeleton"]):
+                return "do" if step == self.facing else turn
+        return None
+
     def _valid(self) -> bool:
         """Side effect: drops what has been walked. Whether the way goes on from here."""
         if self.at in self._way:
@@ -94,6 +101,7 @@ class Achiever(Walker):
     def __init__(self, rng: np.random.Generator, noise: float = 0.1) -> None:
         super().__init__(rng)
         self.noise = noise
+        self.den: Cell | None = None  # the tile in the rock where the night is spent
         self.sleeps_at_night = rng.random() < 0.35
 
     def act(self, info: Info) -> int:
@@ -108,14 +116,31 @@ class Achiever(Walker):
     def want(self) -> str | None:
         if self.info["asleep"]:
             return "noop"
-        return self.defend() or self.survive() or self.hoard() or self.climb() or self.stroll()
-
-    def defend(self) -> str | None:
-        for step, turn in TURN.items():
-            near = (self.at[0] + step[0], self.at[1] + step[1])
-            if self.tile(near) in (NUMBER["zombie"], NUMBER["skeleton"]):
-                return "do" if step == self.facing else turn
+        for wish in (self.defend, self.shelter, self.survive, self.hoard, self.climb, self.stroll):
+            action = wish()
+            if action is not None:
+                return action
         return None
+
+    def shelter(self) -> str | None:
+        """At night, tired, with stone and pickaxe: into the rock, the way closed behind."""
+        bag = self.bag
+        tired = bag["energy"] < 7 and min(bag["food"], bag["drink"]) > 2
+        if self.info["daylight"] > 0.45 or not (tired and bag["stone"] and bag["wood_pickaxe"]):
+            self.den = None
+            return None
+        if pocket(self.enter, self.at) <= 3:
+            return "sleep"
+        if self.enter[self.faced] == 1 and pocket(self.enter, self.at, self.faced) <= 3:
+            return "place_stone"
+        if self.den == self.at:  # deep enough: one step back, to face the way that was dug
+            self.den = None
+            x, y = self.at
+            return next(turn for (dx, dy), turn in TURN.items() if self.enter[x + dx, y + dy] == 1)
+        if self.den is None:
+            way = shortest(self.enter, self.at, deep_rock(self.map), limit=30)
+            self.den = way[-1] if way else None
+        return None if self.den is None else self.go_to(self.den)
 
     def survive(self) -> str | None:
         bag, action = self.bag, None
@@ -192,7 +217,9 @@ class Achiever(Walker):
                     self.bag[item] >= count + rule.uses.get(item, 0)
                     for item, count in PLACE[tool].uses.items()
                 )
-                action = self.go([tool], limit=FETCH if spare else 10_000)
+                # Where one of two tools stands the other is placed: no walking to and fro.
+                near = 1 if any(marked(around, (other,)).any() for other in rule.nearby) else FETCH
+                action = self.go([tool], limit=near if spare else 10_000)
                 return action or self.place(tool)
         return f"make_{thing}"
 
@@ -221,7 +248,7 @@ class Wanderer(Walker):
         self.patience -= 1
         if self.at == self.stops[0]:
             self.stops.pop(0)
-        action = self.go_to(self.stops[0]) if self.stops else None
+        action = self.defend() or (self.go_to(self.stops[0]) if self.stops else None)
         if action is None:
             self.stops = []
             action = str(self.rng.choice(list(MOVES)))

@@ -25,7 +25,7 @@ LENGTHS = {"achiever": 1000, "sloppy": 800, "wanderer": 500, "random": 400, "ric
 PLACES = ("tree", "stone", "water", "grass")  # every map has them
 RARE = ("table", "furnace", "iron", "diamond", "coal", "ripe_plant", "plant", "zombie", "skeleton",
         "cow", "water", "lava", "tree")  # fmt: skip
-SLEPT = 40  # frames of one sleep that are kept; the episode ends there
+SLEPT = 45  # frames of one sleep after which every other episode ends: nights are long
 
 
 class CrafterFootage:
@@ -49,7 +49,7 @@ class CrafterFootage:
         yield Tick(frame, codec.encode(codec.noop()), state=_row(info))
         slept, dead = 0, False
         left = (self.length or LENGTHS[player]) - 1
-        whole_nights = rng.random() < 0.25
+        whole_nights = rng.random() < 0.5
         while left > 0 and not dead and (slept < SLEPT or whole_nights):
             action = hand.act(info)
             frame, reward, dead, _, info = self.env.step(action)
