@@ -142,6 +142,24 @@ def camera_world() -> World:
     return make_camera_world()
 
 
+@pytest.fixture(scope="session")
+def room_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of six short walks with depth and poses, to train on."""
+    from tests.room_world import write_store
+
+    return write_store(tmp_path_factory.mktemp("room") / "store")
+
+
+@pytest.fixture(scope="session")
+def room_world_path(room_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained world with a camera and a memory of points, as a folder with start clips."""
+    from tests.room_world import make_room_world
+
+    folder = tmp_path_factory.mktemp("room") / "world"
+    make_room_world(room_store, folder)
+    return folder
+
+
 def make_tiny_world(**denoiser: object) -> World:
     """The micro preset with a principal component code and random weights."""
     return World(

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source, open_source
+from nfd_gym.errors import UsageError
 from nfd_gym.eval.bench import add_output, percentiles, report
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.session import Session
@@ -71,7 +72,7 @@ def recorded_actions(source: Source, count: int) -> Vectors:
         parts.append(source.read(index).actions[1:])
         if sum(map(len, parts)) >= count:
             return np.concatenate(parts)[:count]
-    raise ValueError("the recordings are empty; give others with --data.")
+    raise UsageError("the recordings are empty; give others with --data.")
 
 
 def begin(world: World, engine: str, mode: str) -> Session:

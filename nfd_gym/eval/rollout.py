@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nfd_gym.actions import ActionCodec, KeysAndMouse
 from nfd_gym.data.clip import Clip, Source
+from nfd_gym.errors import UsageError
 from nfd_gym.keyboard import KEY_INDEX
 
 Frames = npt.NDArray[np.uint8]
@@ -78,7 +79,7 @@ class Excerpt:
         """Every horizon frame on its own, (B * horizon) stretches of `context` real frames and one
         more."""
         if context > self.context:
-            raise ValueError(f"{context} frames of context asked for, {self.context} are there.")
+            raise UsageError(f"{context} frames of context asked for, {self.context} are there.")
         ends = np.arange(self.context, self.context + self.horizon)
 
         def mix(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -107,7 +108,7 @@ def stack(clips: Sequence[Clip], context: int) -> Excerpt:
     """An excerpt from clips of equal length."""
     lengths = {len(clip) for clip in clips}
     if len(lengths) != 1:
-        raise ValueError(f"An excerpt needs clips of one length, got {sorted(lengths)}.")
+        raise UsageError(f"An excerpt needs clips of one length, got {sorted(lengths)}.")
     depth = [clip.depth for clip in clips if clip.depth is not None]
     poses = [clip.pose for clip in clips if clip.pose is not None]
     return Excerpt(
@@ -125,7 +126,7 @@ def cut(source: Source, count: int, context: int, horizon: int) -> Excerpt:
     span = context + horizon
     room = np.array([max(0, length - span + 1) for length in source.lengths])
     if not room.any():
-        raise ValueError(
+        raise UsageError(
             f"No recording holds {span} frames (context {context} + horizon {horizon}); "
             "use longer recordings or a shorter horizon."
         )

@@ -1,7 +1,7 @@
 """Does a world stay? Recorded actions replayed in the dream, beside the game that recorded them.
 
-A probe is a recorded clip that asks one question: turn away and back, walk a loop, dig, place, stand
-still, meet a wall. Free runs ask how long the dream agrees with the game at all.
+A probe is a recorded clip that asks one question: turn away and back, walk a loop, dig, place,
+stand still, meet a wall. Free runs ask how long the dream agrees with the game at all.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,8 @@ class Replay:
     def pose_error(self) -> NDArray[np.float64]:
         """Metres between the two eyes (T,)."""
         assert self.clip.pose is not None
-        return np.linalg.norm(self.poses[:, :3] - self.clip.pose[:, :3], axis=1)
+        apart: NDArray[np.float64] = np.linalg.norm(self.poses[:, :3] - self.clip.pose[:, :3], axis=1)
+        return apart
 
 
 def replay(

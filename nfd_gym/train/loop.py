@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from nfd_gym.errors import UsageError
 from nfd_gym.train import checkpoint, distributed
 from nfd_gym.train.optim import EMA, gradient_norm, is_finite, make_optimisers, schedule, set_lr
 
@@ -83,7 +84,7 @@ def train(
     Side effect: files in `run`.
     """
     if (config.minutes > 0) == (config.steps > 0):
-        raise ValueError("give a budget: either --minutes M or --set loop.steps=N, not both")
+        raise UsageError("give a budget: either --minutes M or --set loop.steps=N, not both")
     team = distributed.join()
     run.mkdir(parents=True, exist_ok=True)
     model = stage.model.to(device)
@@ -136,7 +137,7 @@ def train(
             else:
                 skipped += 1
                 if skipped == PATIENCE:
-                    raise ValueError(
+                    raise UsageError(
                         f"{PATIENCE} steps in a row had no finite gradient; lower --set loop.lr or "
                         "look for broken recordings with `python -m nfd_gym check`"
                     )

@@ -98,7 +98,8 @@ def test_training_input_equals_play_input():
     answers = [torch.from_numpy(record.target).float() for record in records]
     overheard = Overheard(denoiser.config, answers)
     world = World(
-        name="room", codec=CODEC, tokenizer=tokenizer, denoiser=denoiser, memory=memory, body=followed,
+        name="room", codec=CODEC, tokenizer=tokenizer, denoiser=denoiser, memory=memory,
+        body=followed,
     )  # fmt: skip
     object.__setattr__(world, "denoiser", overheard)
     frame, near, pose = seen_from(pose_at(0, 0, 0, 18.0))

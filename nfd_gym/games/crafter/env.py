@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
+from nfd_gym.errors import UsageError
 from nfd_gym.games.crafter.spec import HUD, SPEC, VIEW
 from nfd_gym.games.crafter.world import apply_start, make_game, semantic
 
@@ -37,10 +38,10 @@ class CrafterEnv(gymnasium.Env[Frame, int]):
 
     def __init__(self, size: tuple[int, int] = SPEC.size, render_mode: str | None = None) -> None:
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode is 'rgb_array' or None, got {render_mode!r}.")
+            raise UsageError(f"render_mode is 'rgb_array' or None, got {render_mode!r}.")
         width, height = (int(side) for side in size)
         if width < VIEW[0] or height < VIEW[1] + HUD[1]:
-            raise ValueError(f"size is (width, height), at least a pixel a tile, got {size!r}.")
+            raise UsageError(f"size is (width, height), at least a pixel a tile, got {size!r}.")
         self.size, self.render_mode = (width, height), render_mode
         self.game = make_game(self.size, length=None)
         self.codec = SPEC.codec
@@ -54,7 +55,7 @@ class CrafterEnv(gymnasium.Env[Frame, int]):
         super().reset(seed=seed)
         for name in options or {}:
             if name not in OPTIONS:
-                raise ValueError(f"no reset option {name!r}; there are {', '.join(OPTIONS)}.")
+                raise UsageError(f"no reset option {name!r}; there are {', '.join(OPTIONS)}.")
         # Crafter derives an episode from (seed, how many episodes there were).
         self.game._seed, self.game._episode = int(self.np_random.integers(2**31 - 1)), 0
         frame = self.game.reset()

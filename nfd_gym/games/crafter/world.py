@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nfd_gym.errors import UsageError
 from nfd_gym.extras import need
 from nfd_gym.games.crafter.spec import AREA, COUNTS, MATERIALS, MOST, NUMBER, WALKABLE
 
@@ -67,7 +68,7 @@ def apply_start(game: Any, options: dict[str, Any], rng: np.random.Generator) ->
     player, world = game._player, game._world
     for name, count in options.get("inventory", {}).items():
         if name not in COUNTS or not 0 <= int(count) <= MOST:
-            raise ValueError(
+            raise UsageError(
                 f"options['inventory']: {name!r} is one of {', '.join(COUNTS)}, from 0 to {MOST}."
             )
         player.inventory[name] = int(count)
@@ -86,17 +87,17 @@ def _find_place(world: Any, player: Any, place: Any, rng: np.random.Generator) -
     """A free tile: the given one, or one beside a material, which the player then faces."""
     if isinstance(place, str):
         if place not in MATERIALS:
-            raise ValueError(f"options['place']: {place!r} is none of {', '.join(MATERIALS)}.")
+            raise UsageError(f"options['place']: {place!r} is none of {', '.join(MATERIALS)}.")
         spots = np.argwhere(world._mat_map == NUMBER[place])
         for x, y in spots[rng.permutation(len(spots))].tolist():
             for dx, dy in rng.permutation(player.all_dirs).tolist():
                 if player.is_free((x - dx, y - dy), WALKABLE):
                     player.facing = (dx, dy)
                     return x - dx, y - dy
-        raise ValueError(f"options['place']: this map has no {place} that can be reached.")
+        raise UsageError(f"options['place']: this map has no {place} that can be reached.")
     x, y = (int(value) for value in place)
     if (x, y) != tuple(player.pos) and not player.is_free((x, y), WALKABLE):
-        raise ValueError(f"options['place']: the tile {(x, y)} is not free ground.")
+        raise UsageError(f"options['place']: the tile {(x, y)} is not free ground.")
     return x, y
 
 
@@ -122,5 +123,5 @@ def _put_beside(world: Any, player: Any, name: str) -> None:
         elif name in ("zombie", "skeleton"):
             world.add(getattr(objects, name.capitalize())(world, spot, player))
         else:
-            raise ValueError(f"options['beside']: {name!r} is neither a material nor a creature.")
+            raise UsageError(f"options['beside']: {name!r} is neither a material nor a creature.")
         return

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
+from nfd_gym.errors import UsageError
 from nfd_gym.extras import need
 from nfd_gym.games.pusht.spec import MOVED, SIDE, SPEC
 
@@ -39,10 +40,10 @@ class PushTEnv(gymnasium.Env[Frame, npt.NDArray[np.float32]]):
         render_mode: str | None = None,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode is 'rgb_array' or None, got {render_mode!r}.")
+            raise UsageError(f"render_mode is 'rgb_array' or None, got {render_mode!r}.")
         width, height = (int(side) for side in size)
         if not (8 <= width <= DRAWN and 8 <= height <= DRAWN):
-            raise ValueError(f"size is (width, height), each from 8 to {DRAWN}, got {size!r}.")
+            raise UsageError(f"size is (width, height), each from 8 to {DRAWN}, got {size!r}.")
         self._cv2 = need("cv2", "robotics")
         self.game: Any = need("gym_pusht.envs.pusht", "robotics").PushTEnv(obs_type="state")
         self.size, self.native, self.render_mode = (width, height), native, render_mode
@@ -58,7 +59,7 @@ class PushTEnv(gymnasium.Env[Frame, npt.NDArray[np.float32]]):
         super().reset(seed=seed)
         unknown = set(options or {}) - {"state"}
         if unknown:
-            raise ValueError(f"no reset option {sorted(unknown)[0]!r}; there is 'state'.")
+            raise UsageError(f"no reset option {sorted(unknown)[0]!r}; there is 'state'.")
         state = (options or {}).get("state")
         if state is None:
             draw = self.np_random
@@ -120,7 +121,7 @@ def place(game: Any, state: npt.ArrayLike) -> None:
     """Side effect: a fresh table with agent and block exactly at a state (5,) or (7,)."""
     values = np.asarray(state, np.float64)
     if values.shape not in ((5,), (7,)) or not np.isfinite(values).all():
-        raise ValueError(
+        raise UsageError(
             "a state is agent x, y, block x, y, angle and perhaps the agent's velocity: 5 or 7 "
             f"finite numbers, got {state!r}."
         )

@@ -1,6 +1,7 @@
 """Shards of records on disk, and batches drawn from them at random without reading pictures."""
 
 import json
+import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class ShardWriter:
                 values = np.stack([getattr(row, field) for row in rows])
                 np.save(hidden / f"{kind}.{field}.npy", values)
         (hidden / "count.json").write_text(json.dumps(len(self.records)))
+        if place.exists():  # of a run that was killed before it noted this shard; the same records
+            shutil.rmtree(place)
         hidden.rename(place)
         self.records, self.legs, self.number = [], [], self.number + 1
 
