@@ -34,7 +34,7 @@ class GoAhead:
         return [self.before, self.start]
 
     def set_state(self, state: Any) -> None:
-        self.before, self.start = memory
+        self.before, self.start = state
 
 
 env = gym.make("NFD-v0", world=WORLD, task=GoAhead(), action_space="discrete")

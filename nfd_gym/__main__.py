@@ -3,7 +3,7 @@
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 # command -> (module with add_arguments(parser) and main(args) -> exit code, one line of help)
@@ -18,6 +18,8 @@ COMMANDS = {
     "replay": ("nfd_gym.runtime.replay", "replay a recorded session and compare it"),
     "info": ("nfd_gym.data.cli_info", "say what a world, a recording or this machine is"),
 }
+# environment id -> module whose main(args) records by the hour with the game's own players
+RECORDERS = {"Luanti-v0": "nfd_gym.games.luanti.recorder"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name == chosen:  # only the command that runs is imported: `check` must not load torch
             modules[name] = importlib.import_module(module)
             modules[name].add_arguments(command)
+            command.set_defaults(recorders={env: _main_of(path) for env, path in RECORDERS.items()})
     args = parser.parse_args(arguments)
     try:
         return int(modules[args.command].main(args))
@@ -47,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
         return 2
+
+
+def _main_of(module: str) -> Callable[[argparse.Namespace], int]:
+    """main(args) of a module that is imported when it is called."""
+    return lambda args: int(importlib.import_module(module).main(args))
 
 
 if __name__ == "__main__":

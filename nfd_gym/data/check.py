@@ -8,28 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from nfd_gym.actions import ActionCodec, Discrete, KeysAndMouse
-from nfd_gym.data.clip import DataError, Event, Floats, Source
+from nfd_gym.actions import ActionCodec, KeysAndMouse
+from nfd_gym.data.clip import DataError, Source
+from nfd_gym.data.reproject import agreement
 from nfd_gym.data.rows import BUTTON_COLUMN, KEY_COLUMN, read_objects
 from nfd_gym.data.sources.vpt import VPTSource
-from nfd_gym.keyboard import DEGREES_PER_PIXEL, KEYS, LARGEST_TURN, PITCH, VPT_CAMERA
+from nfd_gym.data.statistics import Played
+from nfd_gym.keyboard import DEGREES_PER_PIXEL, LARGEST_TURN
 
 STEP = 256  # frames decoded at a time: an hour-long clip must not fill the memory
 SPOKEN = 20  # problems printed per kind and file
+PAIRS = 64  # frames of a clip that are seen from the next pose
+LEAST_DB = 24.0  # what depth, pose and picture must agree to
+LAGS, LAG_DB = (0, -1, 1), 1.0  # another frame's pose must not fit better by more than this
+WORST = 5  # clips named with the lowest agreement
 
 
 @dataclass
-class Report:
+class Report(Played):
     """What was found; `problems` make the check fail, `notes` do not."""
 
-    frames: int = 0
-    clips: int = 0
-    seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    actions: list[Floats] = field(default_factory=list)  # per clip, without the leading no-op
-    events: Counter[str] = field(default_factory=Counter)
-    rewards: float = 0.0
+    agreement: dict[str, float] = field(default_factory=dict)  # dB of each clip with depth
 
 
 def check_source(
@@ -44,62 +45,12 @@ def check_source(
         if len(report.problems) == before:
             try:
                 _read_through(source, index, length, report, decode, progress)
+                if decode and isinstance(source, VPTSource) and source.index.depth:
+                    _check_depth(source, index, report)
             except DataError as error:
                 report.problems.append(str(error))
         report.clips += 1
     return report
-
-
-def describe(codec: ActionCodec, report: Report, events: bool = True) -> Iterator[str]:
-    """The statistics as lines of text."""
-    length = f"{report.seconds / 3600:.2f} hours"
-    if report.seconds < 600:
-        length = f"{report.seconds:.0f} seconds"
-    yield f"{report.clips} clips, {report.frames:,} frames = {length}"
-    if not report.actions:
-        return
-    actions = np.concatenate(report.actions)
-    repeat = np.concatenate([repeats(codec, clip) for clip in report.actions])
-    yield f"repeats the previous action: {_percent(repeat)} of frames"
-    rest = codec.encode(codec.noop())
-    yield f"does nothing: {_percent((actions == rest).all(axis=1))} of frames"
-    if isinstance(codec, KeysAndMouse):
-        down = actions[:, : len(KEYS)] > 0.5
-        shares = {key: down[:, column] for column, key in enumerate(KEYS) if down[:, column].any()}
-        yield "keys: " + ", ".join(f"{key} {_percent(share)}" for key, share in shares.items())
-        pitch, yaw = codec.rotation(actions)
-        turning = (pitch != 0) | (yaw != 0)
-        size = np.hypot(pitch, yaw)[turning]
-        yield (
-            f"camera: moves in {_percent(turning)} of frames, right {_percent(yaw > 0)}, left "
-            f"{_percent(yaw < 0)}, median turn {np.median(size) if len(size) else 0:.2f} degrees, "
-            f"beyond 10 degrees {_percent(np.maximum(abs(pitch), abs(yaw)) > 10)}"
-        )
-    elif isinstance(codec, Discrete):
-        share = actions.mean(axis=0)
-        yield "actions: " + ", ".join(f"{n} {100 * part:.1f}%" for n, part in enumerate(share))
-    else:
-        values = np.stack([codec.decode(action) for action in actions])
-        for column in range(values.shape[1]):
-            one = values[:, column]
-            yield (
-                f"action {column}: mean {one.mean():.4g}, sd {one.std():.4g}, from {one.min():.4g} "
-                f"to {one.max():.4g}"
-            )
-    if report.rewards:
-        yield f"reward: {report.rewards:,.2f} in all"
-    if events and report.events:
-        yield "events: " + ", ".join(f"{kind} {n:,}" for kind, n in sorted(report.events.items()))
-
-
-def repeats(codec: ActionCodec, actions: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which actions equal the one before; the camera counts in VPT's bins, not in pixels."""
-    coarse: np.ndarray[Any, Any] = actions
-    if isinstance(codec, KeysAndMouse):
-        bins = VPT_CAMERA.to_bin(np.stack(codec.rotation(actions), axis=-1))
-        coarse = np.concatenate([actions[:, :PITCH] > 0.5, bins], axis=1)
-    same: np.ndarray[Any, np.dtype[np.bool_]] = (coarse[1:] == coarse[:-1]).all(axis=1)
-    return same
 
 
 def _read_through(
@@ -111,27 +62,86 @@ def _read_through(
     progress: Callable[[int], None],
 ) -> None:
     """Side effect: adds one clip's figures to the report."""
-    actions = []
+    actions, poses = [], []
     if decode or not isinstance(source, VPTSource):
         for start in range(0, length, STEP):
             clip = source.read(index, start, min(length, start + STEP))
             actions.append(clip.actions)
-            _count(report, clip.events)
+            poses += [] if clip.pose is None else [clip.pose]
+            report.count(clip.events)
             report.rewards += 0.0 if clip.rewards is None else float(clip.rewards.sum())
             progress(len(clip))
+        report.actions.append(np.concatenate(actions)[1:])
     else:
         rows = source.rows(source.names[index])
-        actions.append(rows.chosen[: length - 1])
-        _count(report, rows.events)
+        report.actions.append(rows.chosen[: length - 1])
+        poses += [] if rows.pose is None else [rows.pose[:length]]
+        report.count(rows.events)
+        report.rewards += 0.0 if rows.rewards is None else float(rows.rewards[: length - 1].sum())
         progress(length)
-    whole = np.concatenate(actions)
-    report.actions.append(whole[1:] if decode or not isinstance(source, VPTSource) else whole)
+    if poses:
+        report.poses.append(np.concatenate(poses))
     report.frames += length
     report.seconds += length / source.fps
 
 
-def _count(report: Report, events: tuple[Event, ...]) -> None:
-    report.events.update(event.kind for event in events)
+def describe_depth(agreement: dict[str, float]) -> Iterator[str]:
+    """How well depth, pose and picture agree, as lines of text."""
+    judged = {name: value for name, value in agreement.items() if np.isfinite(value)}
+    if not agreement:
+        return
+    if not judged:
+        yield f"depth and pose: {len(agreement)} clips, none moves, nothing to compare"
+        return
+    middle = float(np.median(list(judged.values())))
+    yield (
+        f"depth and pose: a frame seen from the next pose agrees to {middle:.1f} dB (median of "
+        f"{len(judged)} clips; {len(agreement) - len(judged)} never move)"
+    )
+    worst = sorted(judged.items(), key=lambda item: item[1])[:WORST]
+    yield "lowest: " + ", ".join(f"{name} {value:.1f} dB" for name, value in worst)
+
+
+def _check_depth(source: VPTSource, index: int, report: Report) -> None:
+    """Side effect: adds the agreement of depth, pose and picture of one clip."""
+    name, length = source.names[index], source.lengths[index]
+    pose, fov_y = source.rows(name).pose, source.index.fov_y
+    where = source.file(name, ".depth.mkv")
+    if pose is None or fov_y is None:
+        what = 'no "eye" in its rows' if pose is None else 'no "fov_y" in index.json'
+        report.problems.append(f"{where}: depth with {what} cannot be placed; record it again")
+        return
+    moved = np.flatnonzero((np.diff(pose[:length], axis=0) != 0).any(axis=1))
+    picks = (
+        np.unique(moved[np.linspace(0, len(moved) - 1, PAIRS).astype(int)]) if len(moved) else moved
+    )
+    found = np.full((len(picks), len(LAGS)), np.nan)
+    for row, first in enumerate(picks.tolist()):
+        clip = source.read(index, first, first + 2)
+        assert clip.depth is not None
+        for column, lag in enumerate(LAGS):
+            if 0 <= first + lag and first + lag + 2 <= length:
+                there = pose[first + lag : first + lag + 2]
+                found[row, column] = agreement(clip.frames, clip.depth, there, fov_y)[0]
+    whole = found[np.isfinite(found).all(axis=1)]
+    if not len(whole):
+        report.agreement[name] = np.nan
+        return
+    level = dict(zip(LAGS, np.median(whole, axis=0).tolist(), strict=True))
+    report.agreement[name] = level[0]
+    best = max(LAGS, key=lambda lag: level[lag])
+    if level[0] < LEAST_DB:
+        report.problems.append(
+            f"{where}: depth, pose and picture agree to {level[0]:.1f} dB only (median of "
+            f"{len(whole)} frames, {LEAST_DB:.0f} are expected); check fov_y, the signs of the "
+            "pose and that all three are of the same frame"
+        )
+    elif level[best] > level[0] + LAG_DB:
+        late = "next" if best > 0 else "previous"
+        report.problems.append(
+            f"{where}: the {late} frame's pose agrees better with depth and picture "
+            f"({level[best]:.1f} dB) than its own ({level[0]:.1f} dB); shift the poses by one frame"
+        )
 
 
 def _check_pair(source: VPTSource, name: str, report: Report) -> None:
@@ -204,7 +214,7 @@ def _row_problems(
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
             yield f"mouse.{axis}: a number was expected, got {value!r}"
-        elif not abs(value * DEGREES_PER_PIXEL) <= LARGEST_TURN:
+        elif not (data.get("isGuiOpen") or abs(value * DEGREES_PER_PIXEL) <= LARGEST_TURN):
             yield f"mouse.{axis}: {value!r} pixels are over {LARGEST_TURN:.0f} degrees a tick"
     for button in mouse.get("buttons") or []:
         if button not in BUTTON_COLUMN:
@@ -212,10 +222,6 @@ def _row_problems(
     for key in keyboard.get("keys") or []:
         if key not in KEY_COLUMN:
             note(f"{key!r} has no place in the action and is left out")
-
-
-def _percent(mask: Any) -> str:
-    return f"{100 * float(np.mean(mask)) if len(mask) else 0.0:.1f}%"
 
 
 def folder_of(path: str) -> Path:

@@ -2,8 +2,9 @@
 
 import argparse
 
-from nfd_gym.data.check import check_source, describe, folder_of
+from nfd_gym.data.check import check_source, describe_depth, folder_of
 from nfd_gym.data.sources import open_source
+from nfd_gym.data.statistics import describe
 from nfd_gym.progress import Progress
 
 
@@ -23,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
     print(f"{path}: {width}x{height} at {source.fps:g} fps, actions {source.codec.to_json()}")
     with Progress(sum(source.lengths), "frames") as bar:
         report = check_source(source, decode=not args.fast, progress=bar.add)
-    for line in describe(source.codec, report):
+    for line in (*describe(source.codec, report), *describe_depth(report.agreement)):
         print(line)
     for note in report.notes:
         print(f"note: {note}")

@@ -2,14 +2,14 @@
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nfd_gym import settings
 from nfd_gym.data.check import STEP, folder_of
-from nfd_gym.data.clip import DataError, Event, Source
+from nfd_gym.data.clip import DataError, Source
 from nfd_gym.data.sources import open_source
-from nfd_gym.data.store import ClipWriter
+from nfd_gym.data.store import ClipWriter, writer_for
 from nfd_gym.data.video import resize
 from nfd_gym.progress import Progress
 
@@ -20,7 +20,7 @@ class ImportSettings:
 
     height: int | None = None  # None: as recorded
     width: int | None = None
-    crf: int = 18  # x264 quality, 0 is lossless
+    crf: int | None = None  # x264 quality, 0 is lossless; None: 18, with depth 14
     gop: int = 10  # frames from one key frame to the next
     kind: str | None = None  # vpt npz minari lerobot minerl; None: found by itself
 
@@ -59,9 +59,7 @@ def import_source(source: Source, out: Path, chosen: ImportSettings) -> tuple[in
     A bad recording is refused alone; the others come in. Run again to continue where it stopped.
     """
     size = (chosen.height or source.size[0], chosen.width or source.size[1])
-    writer = ClipWriter(
-        out, source.codec, fps=source.fps, size=size, crf=chosen.crf, gop=chosen.gop
-    )
+    writer = writer_for(out, source, size, crf=chosen.crf, gop=chosen.gop)
     added, skipped, refused = 0, 0, []
     with Progress(sum(source.lengths), "frames") as bar:
         for index, name in enumerate(source.names):
@@ -92,16 +90,5 @@ def copy_clip(source: Source, index: int, writer: ClipWriter, name: str, bar: Pr
                 frames = resize(clip.frames, writer.size)
             except DataError as error:
                 raise RefusedClip(str(error)) from error
-            events: dict[int, list[Event]] = {}
-            for event in clip.events:
-                events.setdefault(event.frame, []).append(event)
-            for row, frame in enumerate(frames):
-                file.add(
-                    frame,
-                    clip.actions[row],
-                    reward=None if clip.rewards is None else float(clip.rewards[row]),
-                    pitch=None if clip.pitch is None else float(clip.pitch[row]),
-                    events=events.get(row, ()),
-                    state={key: values[row] for key, values in clip.state.items()},
-                )
+            file.extend(replace(clip, frames=frames))
             bar.add(len(clip))

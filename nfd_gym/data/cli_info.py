@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import nfd_gym
-from nfd_gym.data.check import folder_of
+from nfd_gym.data.check import check_source, folder_of
 from nfd_gym.data.clip import DataError
 from nfd_gym.data.sources import detect, open_source
+from nfd_gym.data.sources.vpt import VPTSource
+from nfd_gym.data.statistics import describe
 
 PACKAGES = (
     "torch", "numpy", "gymnasium", "av", "einops", "safetensors", "pygame", "stable-baselines3",
@@ -21,6 +23,7 @@ PACKAGES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", nargs="?", help="a world or a folder of recordings; none: machine")
+    parser.add_argument("--played", action="store_true", help="a recording: what was played")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -29,12 +32,14 @@ def main(args: argparse.Namespace) -> int:
         facts = machine()
     else:
         path = folder_of(args.path)
-        facts = world(path) if (path / "world.json").exists() else recording(path)
+        card = (path / "world.json").exists()
+        facts = world(path) if card else recording(path, played=args.played)
     if args.json:
         print(json.dumps(facts, indent=2))
         return 0
     for name, value in facts.items():
-        print(f"{name}: {value}")
+        for line in value if name == "played" else [value]:
+            print(f"{name}: {line}")
     return 0
 
 
@@ -79,10 +84,12 @@ def world(path: Path) -> dict[str, Any]:
     return {"world": str(path), **card, **{name: f"{n / 1e6:.1f} MB" for name, n in sizes.items()}}
 
 
-def recording(path: Path) -> dict[str, Any]:
-    """What a folder of recordings holds, without decoding it."""
+def recording(path: Path, played: bool = False) -> dict[str, Any]:
+    """What a folder of recordings holds; with `played` its actions and events are read too."""
     source = open_source(path)
     frames = sum(source.lengths)
+    depth = isinstance(source, VPTSource) and source.index.depth
+    report = check_source(source, decode=False) if played else None
     return {
         "recording": str(path),
         "kind": detect(path),
@@ -93,4 +100,6 @@ def recording(path: Path) -> dict[str, Any]:
         "fps": source.fps,
         "actions": source.codec.to_json(),
         "action width": source.codec.width,
+        "depth": depth,
+        **({} if report is None else {"played": list(describe(source.codec, report))}),
     }

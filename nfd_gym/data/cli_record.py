@@ -1,8 +1,12 @@
-"""`python -m nfd_gym record --env ID --out DIR`: play an environment and keep the recording."""
+"""`python -m nfd_gym record --env ID --out DIR`: play an environment and keep the recording.
+
+Games with players of their own record by the hour; the command line hands their recorders in as
+`args.recorders`, for this package knows no game.
+"""
 
 import argparse
-import importlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +14,13 @@ import gymnasium
 
 from nfd_gym import settings
 from nfd_gym.data.clip import DataError
-from nfd_gym.data.sources.gymnasium import find_codec, find_policy, picture_of, record_episode
+from nfd_gym.data.sources.gymnasium import (
+    find_codec,
+    find_policy,
+    has_depth,
+    picture_of,
+    record_episode,
+)
 from nfd_gym.data.store import ClipWriter
 from nfd_gym.progress import Progress
 
@@ -21,10 +31,13 @@ class RecordSettings:
 
     seed: int = 0  # of the first episode; the next ones count up
     episode_frames: int = 2000  # longer episodes are cut into clips of this length
-    crf: int = 18  # x264 quality, 0 is lossless
+    crf: int | None = None  # x264 quality, 0 is lossless; None: 18, with depth 14
     gop: int = 10  # frames from one key frame to the next
     fps: float | None = None  # None: the environment's render_fps
 
+
+# environment id -> records by the hour with the game's own players; returns the exit code
+Recorders = Mapping[str, Callable[[argparse.Namespace], int]]
 
 PRESETS = {"default": RecordSettings(), "lossless": RecordSettings(crf=0)}
 
@@ -34,8 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, help="the store to create or continue")
     parser.add_argument("--policy", default="random", help="random or MODULE:CALLABLE")
     parser.add_argument("--frames", type=int, default=1000, help="frames in all (default 1000)")
-    parser.add_argument("--hours", type=float, help="Luanti-v0: hours of the scripted player")
-    parser.add_argument("--workers", type=int, default=1, help="Luanti-v0: games side by side")
+    parser.add_argument("--hours", type=float, help="hours by the game's own players (Luanti-v0)")
+    parser.add_argument("--workers", type=int, default=1, help="with --hours: games side by side")
+    parser.add_argument("--probes", action="store_true", help="fixed scripts (Luanti-v0)")
     parser.add_argument(
         "--make",
         action="append",
@@ -51,10 +65,15 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(settings.show(chosen))
         return 0
-    if args.hours is not None:
-        if not args.env.startswith("Luanti"):
-            raise DataError("--hours is for Luanti-v0 and its scripted player; use --frames.")
-        return int(importlib.import_module("nfd_gym.games.luanti.recorder").main(args))
+    if args.hours is not None or args.probes:
+        recorders: Recorders = getattr(args, "recorders", {})
+        if args.env not in recorders:
+            known = ", ".join(sorted(recorders)) or "none"
+            raise DataError(
+                f"--hours: {args.env} has no players of its own (those that have: {known}); use "
+                "--frames."
+            )
+        return recorders[args.env](args)
     frames, clips = record(args.env, args.policy, args.frames, args.out, chosen, args.make)
     print(f"{args.out}: {frames:,} frames in {clips} clips")
     return 0
@@ -69,7 +88,7 @@ def record(
     env = make_env(env_id, make)
     try:
         act = find_policy(policy, env)
-        observation, _ = env.reset(seed=chosen.seed)
+        observation, info = env.reset(seed=chosen.seed)
         height, width = picture_of(env, observation).shape[:2]
         fps = chosen.fps or float(env.metadata.get("render_fps") or 20.0)
         writer = ClipWriter(
@@ -79,6 +98,7 @@ def record(
             size=(height, width),
             crf=chosen.crf,
             gop=chosen.gop,
+            depth=has_depth(info),
             about={"env": env_id, "policy": policy},
         )
         done = sum(int(entry["frames"]) for entry in writer.entries.values())

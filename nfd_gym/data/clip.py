@@ -1,9 +1,12 @@
 """Clip: recorded play, aligned. The convention of the project is said here and nowhere else.
 
-`actions[i]` is the action that PRODUCED `frames[i]`; `actions[0]` is the no-op.
+`actions[i]` is the action that PRODUCED `frames[i]`; `actions[0]` is the no-op. Depth is inverse
+planar depth, 16384 = 1 per metre, 0 = sky. A pose is (x, y, z of the eye, yaw, pitch) in metres
+and degrees: forward = (-sin yaw, cos yaw) in (x, z), y up, yaw grows to the right, pitch downwards.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,6 +18,8 @@ from nfd_gym.actions import ActionCodec
 Floats = NDArray[np.float32]
 Frames = NDArray[np.uint8]
 Depth = NDArray[np.uint16]
+
+POSE = 5  # x, y, z, yaw, pitch
 
 
 class DataError(ValueError):
@@ -28,6 +33,33 @@ class Event:
     frame: int
     kind: str
     name: str
+    pos: tuple[float, float, float] | None = None  # the block's place, metres
+
+    @classmethod
+    def from_info(cls, frame: int, item: Any) -> "Event":
+        """One item of `info["events"]`: {"type", "node", "pos"}, (kind, name) or an Event."""
+        if isinstance(item, Event):
+            return replace(item, frame=frame)
+        if isinstance(item, Mapping):
+            kind, name = item.get("type"), item.get("node", item.get("name", ""))
+            place = item.get("pos")
+        elif isinstance(item, Sequence) and not isinstance(item, str) and len(item) in (2, 3):
+            kind, name, place = (*item, None)[:3]
+        else:
+            kind, name, place = None, "", None
+        if not isinstance(kind, str) or not isinstance(name, str):
+            raise DataError(
+                f'the event {item!r} is neither {{"type": kind, "node": name}} nor (kind, name).'
+            )
+        if place is None:
+            return cls(frame, kind, name)
+        try:
+            x, y, z = (float(value) for value in place)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"the place of the event {item!r} must be three numbers.") from error
+        if not all(map(math.isfinite, (x, y, z))):
+            raise DataError(f"the place of the event {item!r} must be finite.")
+        return cls(frame, kind, name, (x, y, z))
 
 
 def shift(chosen: NDArray[Any], first: NDArray[Any]) -> NDArray[Any]:
@@ -66,6 +98,8 @@ class Clip:
             "actions": self.actions,
             "rewards": self.rewards,
             "pitch": self.pitch,
+            "depth pictures": self.depth,
+            "poses": self.pose,
             **self.state,
         }
         for key, values in per_frame.items():
@@ -76,6 +110,21 @@ class Clip:
         bad = np.flatnonzero(~np.isfinite(self.actions).all(axis=1))
         if len(bad):
             raise DataError(f"{self.name}:{bad[0]}: the action is not a finite number.")
+        if self.depth is not None:
+            if self.depth.dtype != np.uint16 or self.depth.shape != frames.shape[:3]:
+                raise DataError(
+                    f"{self.name}: depth must be uint16 {frames.shape[:3]} like the frames, got "
+                    f"{self.depth.dtype} {self.depth.shape}."
+                )
+        if self.pose is not None:
+            if self.pose.dtype != np.float32 or self.pose.shape != (count, POSE):
+                raise DataError(
+                    f"{self.name}: pose must be float32 {(count, POSE)}, got {self.pose.dtype} "
+                    f"{self.pose.shape}."
+                )
+            bad = np.flatnonzero(~np.isfinite(self.pose).all(axis=1))
+            if len(bad):
+                raise DataError(f"{self.name}:{bad[0]}: the pose is not finite.")
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -97,6 +146,8 @@ class Clip:
                 if start <= event.frame < stop
             ),
             state={key: values[part] for key, values in self.state.items()},
+            depth=None if self.depth is None else self.depth[part],
+            pose=None if self.pose is None else self.pose[part],
         )
 
     @classmethod

@@ -19,6 +19,8 @@ class Index:
     codec: dict[str, Any] | None = None
     ours: bool = False  # written by ClipWriter
     about: dict[str, dict[str, Any]] | None = None  # all it says of each clip; None: no index
+    depth: bool = False  # every clip has a NAME.depth.mkv and poses
+    fov_y: float | None = None  # vertical field of view in degrees
 
 
 def read_index(folder: Path) -> Index:
@@ -34,6 +36,7 @@ def read_index(folder: Path) -> Index:
         entries = data["clips"]
         clips = {str(entry["name"]): int(entry["frames"]) for entry in entries}
         fps = float(data.get("fps") or 0)
+        fov_y = None if data.get("fov_y") is None else float(data["fov_y"])
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path}: not an index of clips ({type(error).__name__}: {error}); delete it "
@@ -48,4 +51,6 @@ def read_index(folder: Path) -> Index:
         codec=data.get("codec"),
         ours=data.get("writer") == WRITER,
         about={str(entry["name"]): entry for entry in entries},
+        depth=bool(data.get("depth")),
+        fov_y=fov_y,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nfd_gym.data.clip import DataError, Floats, Source, event_flags
+from nfd_gym.data.clip import DataError, Depth, Event, Floats, Source, event_flags
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Batch:
     first: int  # global number of the first sample
     clips: NDArray[np.int64]  # (B,) which clip
     starts: NDArray[np.int64]  # (B,) its first frame in that clip
+    depth: Depth | None = None  # (B, T, H, W), None where the source has none
+    pose: Floats | None = None  # (B, T, 5) x, y, z of the eye, yaw, pitch
+    events: tuple[tuple[Event, ...], ...] = ()  # of each lane, `frame` counts in the window
 
 
 class Loader:
@@ -76,6 +79,8 @@ class Loader:
         clips = [self.source.read(clip, start, start + self.window) for clip, start in places]
         flags = [event_flags(clip.events, self.window) for clip in clips]
         zeros = np.zeros(self.window, np.float32)
+        depth = [clip.depth for clip in clips if clip.depth is not None]
+        pose = [clip.pose for clip in clips if clip.pose is not None]
         return Batch(
             frames=np.stack([clip.frames for clip in clips]),
             actions=np.stack([clip.actions for clip in clips]),
@@ -85,6 +90,9 @@ class Loader:
             first=first,
             clips=np.array([clip for clip, _ in places], np.int64),
             starts=np.array([start for _, start in places], np.int64),
+            depth=np.stack(depth) if len(depth) == len(clips) else None,
+            pose=np.stack(pose) if len(pose) == len(clips) else None,
+            events=tuple(clip.events for clip in clips),
         )
 
     def __iter__(self) -> Generator[Batch, None, None]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionCodec, KeysAndMouse
-from nfd_gym.data.clip import DataError, Event, Floats
+from nfd_gym.data.clip import POSE, DataError, Event, Floats
 from nfd_gym.keyboard import (
     DEGREES_PER_PIXEL,
     KEY_INDEX,
@@ -52,6 +52,7 @@ class Rows:
     rewards: Floats | None
     pitch: Floats | None
     state: dict[str, NDArray[Any]] = field(default_factory=dict)
+    pose: Floats | None = None  # (R, 5)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -81,6 +82,15 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 if not isinstance(data, dict):
                     raise DataError(f"{path}:{row}: a JSON object was expected, got {line[:40]!r}.")
                 yield row, data
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
+
+
+def count_rows(path: Path) -> int:
+    """How many rows a file holds, by its line ends; nothing is parsed."""
+    try:
+        with path.open("rb") as file:
+            return sum(1 for line in file if not line.isspace())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
 
@@ -125,6 +135,7 @@ def parse_vpt_rows(path: Path, *, stuck_attack: bool = True) -> Rows:
                 f"{path}:{row}: a field has the wrong type ({error}); record this clip again."
             ) from error
     camera *= DEGREES_PER_PIXEL
+    camera[gui] = 0  # in a menu the mouse moves a cursor, the view stands still
     huge = np.flatnonzero(~(np.abs(camera) <= LARGEST_TURN).all(axis=1))
     if len(huge):
         row = int(huge[0])
@@ -132,7 +143,6 @@ def parse_vpt_rows(path: Path, *, stuck_attack: bool = True) -> Rows:
             f"{path}:{row}: the camera turns {camera[row].tolist()} degrees in one tick, more than "
             f"{LARGEST_TURN:.0f}; a recorder's glitch, cut or remove this clip."
         )
-    camera[gui] = 0  # in a menu the mouse moves a cursor, the view stands still
     chosen[:, [PITCH, YAW]] = camera_to_scalar(camera)
     _scrolled_hotbar(chosen, hotbar)
     state = {name: values for name, values in state.items() if not np.isnan(values).all()}
@@ -143,6 +153,7 @@ def parse_vpt_rows(path: Path, *, stuck_attack: bool = True) -> Rows:
         rewards=_rewards(objects),
         pitch=None if np.isnan(pitch).any() else pitch,
         state=state,
+        pose=_poses(path, objects),
     )
 
 
@@ -158,7 +169,8 @@ def parse_action_rows(path: Path, width: int) -> Rows:
             chosen[row] = vector
         except (TypeError, ValueError) as error:
             raise DataError(f"{path}:{row}: the action {vector!r} holds no numbers.") from error
-    return Rows(chosen, tuple(_events(path, objects)), _rewards(objects), None, {})
+    events, pose = tuple(_events(path, objects)), _poses(path, objects)
+    return Rows(chosen, events, _rewards(objects), None if pose is None else pose[:, 4], {}, pose)
 
 
 def row_of(
@@ -222,6 +234,25 @@ def _rewards(objects: list[dict[str, Any]]) -> Floats | None:
     return np.array([data.get("reward") or 0.0 for data in objects], np.float32)
 
 
+def _poses(path: Path, objects: list[dict[str, Any]]) -> Floats | None:
+    """ "eye": [x, y, z, yaw, pitch] of every row; None if no row has it."""
+    if not any("eye" in data for data in objects):
+        return None
+    poses = np.empty((len(objects), POSE), np.float32)
+    for row, data in enumerate(objects):
+        eye = data.get("eye")
+        if not isinstance(eye, list) or len(eye) != POSE:
+            raise DataError(f'{path}:{row}: "eye" must be [x, y, z, yaw, pitch], got {eye!r}.')
+        try:
+            with np.errstate(over="ignore"):  # too large is not finite: refused below
+                poses[row] = eye
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}:{row}: the pose {eye!r} holds no numbers.") from error
+        if not np.isfinite(poses[row]).all():
+            raise DataError(f"{path}:{row}: the pose {eye!r} is not finite; record it again.")
+    return poses
+
+
 def _events(path: Path, objects: list[dict[str, Any]]) -> Iterator[Event]:
     """Events as logged; in recordings without them, from the counters in `stats` (VPT)."""
     if any("events" in data for data in objects):
@@ -230,8 +261,10 @@ def _events(path: Path, objects: list[dict[str, Any]]) -> Iterator[Event]:
             if not isinstance(events, list) or not all(isinstance(e, dict) for e in events):
                 raise DataError(f"{path}:{row}: events must be a list of objects, got {events!r}.")
             for event in events:
-                name = event.get("node", event.get("name", ""))
-                yield Event(row, str(event.get("type")), str(name))
+                try:
+                    yield Event.from_info(row, event)
+                except DataError as error:
+                    raise DataError(f"{path}:{row}: {error}") from error
         return
     kinds = {"mine_block": "dig", "use_item": "place"}
     before: dict[str, Any] | None = None  # the first counters seen say what was already there

@@ -1,10 +1,11 @@
 """Exact frames out of compressed video: frame i is the i-th picture in order of presentation."""
 
+import errno
 import io
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -12,6 +13,44 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from nfd_gym.data.clip import DataError, Frames
+
+# The container is told by the name, not found by probing: a text that lists other files is no mp4.
+PICTURES = {b"\xff\xd8": "jpeg_pipe", b"\x89PNG": "png_pipe"}  # first bytes -> ffmpeg's reader
+CONTAINERS = {".mp4": "mov", ".mov": "mov", ".mkv": "matroska", ".webm": "matroska"}
+
+
+def open_video(path: Path) -> Any:
+    """One video file opened for reading, decoded by one thread."""
+    if path.suffix not in CONTAINERS:
+        raise DataError(f"{path}: no known kind of video; convert it to mp4.")
+    container = av.open(str(path), format=CONTAINERS[path.suffix])
+    for stream in container.streams.video:
+        # The loader runs one reader per thread; decoder threads would fight over cores.
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+    return container
+
+
+class Header(NamedTuple):
+    """What a file says of its video, read without demuxing it."""
+
+    frames: int  # 0: not told
+    height: int
+    width: int
+    fps: float
+
+
+def read_header(path: Path) -> Header:
+    """The header of one video file, or one sentence why it cannot be used."""
+    try:
+        with open_video(path) as container:
+            if not container.streams.video:
+                raise DataError(f"{path}: no video in this file; record it again.")
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            rate = float(stream.average_rate or 0)
+            return Header(int(stream.frames), context.height, context.width, rate)
+    except (av.FFmpegError, OSError) as error:
+        raise _unreadable(path, error) from error
 
 
 @dataclass(frozen=True)
@@ -24,6 +63,7 @@ class VideoIndex:
     height: int
     width: int
     fps: float
+    depth: bool = False  # 16-bit grey instead of colour
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -32,7 +72,7 @@ class VideoIndex:
 def index_video(path: Path) -> VideoIndex:
     """Index one video file, or say in one sentence why it cannot be used."""
     try:
-        with av.open(str(path)) as container:
+        with open_video(path) as container:
             if not container.streams.video:
                 raise DataError(f"{path}: no video in this file; record it again.")
             stream = container.streams.video[0]
@@ -42,12 +82,10 @@ def index_video(path: Path) -> VideoIndex:
                 if packet.size and not packet.is_discard
             ]
             height, width = stream.codec_context.height, stream.codec_context.width
+            depth = stream.codec_context.pix_fmt == "gray16le"
             fps = float(stream.average_rate or 0)
     except (av.FFmpegError, OSError) as error:
-        raise DataError(
-            f"{path}: cannot be read as video ({error}); the file is empty, cut short or damaged, "
-            "copy or record it again."
-        ) from error
+        raise _unreadable(path, error) from error
     if not packets or not packets[0][2]:
         raise DataError(f"{path}: holds no complete frame; record it again.")
     if any(pts is None or dts is None for pts, dts, _ in packets):
@@ -61,13 +99,34 @@ def index_video(path: Path) -> VideoIndex:
         height=height,
         width=width,
         fps=fps,
+        depth=depth,
+    )
+
+
+def _too_many_files(path: Path, error: Exception) -> DataError | None:
+    """The right sentence for a process that ran out of file handles: the file is not to blame."""
+    if getattr(error, "errno", None) not in (errno.EMFILE, errno.ENFILE):
+        return None
+    return DataError(
+        f"{path}: this process has too many open files; close environments and sources that are "
+        "no longer used, or raise the limit with `ulimit -n`."
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return _too_many_files(path, error) or DataError(
+        f"{path}: cannot be read as video ({error}); the file is empty, cut short or damaged, "
+        "copy or record it again."
     )
 
 
 def decode_picture(data: bytes, name: str) -> Frames:
     """One compressed picture (JPEG, PNG) as uint8 (H, W, 3) RGB."""
+    kind = next((kind for magic, kind in PICTURES.items() if data.startswith(magic)), None)
+    if kind is None:
+        raise DataError(f"{name}: a picture is neither JPEG nor PNG; convert it.")
     try:
-        with av.open(io.BytesIO(data), "r") as container:
+        with av.open(io.BytesIO(data), "r", format=kind) as container:
             picture = next(iter(container.decode(video=0)))
             return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
     except (av.FFmpegError, OSError, StopIteration) as error:
@@ -90,62 +149,81 @@ def resize(frames: Frames, size: tuple[int, int]) -> Frames:
 
 
 class VideoReader:
-    """Random access to many files through a few open decoders. One reader belongs to one thread."""
+    """Random access to many files through a few open decoders. One reader belongs to one thread.
+
+    With open_files=0 every file is closed after each read: for a source that is read seldom.
+    """
 
     def __init__(self, open_files: int = 24) -> None:
         self.open_files = open_files
         self.containers: OrderedDict[Path, Any] = OrderedDict()
         self.reformatter = VideoReformatter()
 
-    def read(self, path: Path, index: VideoIndex, start: int, stop: int) -> Frames:
-        """Frames start..stop-1 as uint8 (T, H, W, 3) RGB."""
+    def read(self, path: Path, index: VideoIndex, start: int, stop: int) -> NDArray[Any]:
+        """Frames start..stop-1: uint8 (T, H, W, 3) RGB, or uint16 (T, H, W) of a depth file."""
         if not 0 <= start <= stop <= len(index):
             raise DataError(f"{path}: frames {start}..{stop} asked for, it has {len(index)}.")
-        frames = np.empty((stop - start, index.height, index.width, 3), np.uint8)
+        shape = (stop - start, index.height, index.width)
+        frames: NDArray[Any] = (
+            np.empty(shape, np.uint16) if index.depth else np.empty((*shape, 3), np.uint8)
+        )
         if start == stop:
             return frames
         wanted = index.pts[start:stop]
         key = int(np.searchsorted(index.key_frames, start, side="right")) - 1
         try:
-            done = self._decode(path, int(index.key_dts[key]), wanted, frames)
+            done = self._decode(path, index, key, wanted, frames)
             if done < len(wanted) and key > 0:  # a seek that landed late: start again from the top
-                done = self._decode(path, int(index.key_dts[0]), wanted, frames)
+                done = self._decode(path, index, 0, wanted, frames)
         except (av.FFmpegError, OSError, ValueError) as error:
-            self.containers.pop(path, None)
-            raise DataError(
+            self._forget(path)
+            raise _too_many_files(path, error) or DataError(
                 f"{path}: frames {start}..{stop - 1} cannot be decoded ({error}); copy or record "
                 "the file again."
             ) from error
         if done < len(wanted):
-            self.containers.pop(path, None)
+            self._forget(path)
             raise DataError(
                 f"{path}:{start + done}: this frame cannot be decoded, the file is damaged there; "
                 "copy or record it again."
             )
+        while len(self.containers) > self.open_files:
+            self.containers.popitem(last=False)[1].close()
         return frames
 
     def close(self) -> None:
+        """Close every file; a later read opens it again."""
         for container in self.containers.values():
             container.close()
         self.containers.clear()
 
-    def _decode(self, path: Path, dts: int, wanted: NDArray[np.int64], frames: Frames) -> int:
+    def _forget(self, path: Path) -> None:
+        container = self.containers.pop(path, None)
+        if container is not None:
+            container.close()
+
+    def _decode(
+        self, path: Path, index: VideoIndex, key: int, wanted: NDArray[np.int64], frames: Any
+    ) -> int:
         """Fill `frames` with the pictures at times `wanted`; returns how many came in order."""
         container = self._container(path)
         stream = container.streams.video[0]
-        container.seek(dts, stream=stream)
+        container.seek(int(index.key_dts[key]), stream=stream)
         codec = stream.codec_context
+        alone = len(index.key_frames) == len(index)  # every frame can be decoded by itself
         done = 0
         for packet in container.demux(stream):
             # On the way to the first wanted frame, frames that no other needs are not decoded.
             early = packet.pts is not None and packet.pts < wanted[0]
+            if early and alone:
+                continue
             codec.skip_frame = "NONREF" if early else "DEFAULT"
             for picture in packet.decode():
                 if picture.pts is None or picture.pts < wanted[done]:
                     continue
                 if picture.pts > wanted[done] or picture.is_corrupt:
                     return done
-                frames[done] = self._rgb(picture)
+                frames[done] = _grey(picture) if index.depth else self._rgb(picture)
                 done += 1
                 if done == len(wanted):
                     return done
@@ -162,11 +240,12 @@ class VideoReader:
         if path in self.containers:
             self.containers.move_to_end(path)
             return self.containers[path]
-        container = av.open(str(path))
-        # The loader runs one reader per thread; decoder threads would fight over cores.
-        container.streams.video[0].thread_type = "NONE"
-        container.streams.video[0].codec_context.thread_count = 1
-        self.containers[path] = container
-        while len(self.containers) > self.open_files:
-            self.containers.popitem(last=False)[1].close()
-        return container
+        self.containers[path] = open_video(path)
+        return self.containers[path]
+
+
+def _grey(picture: Any) -> NDArray[np.uint16]:
+    """One decoded 16-bit picture as a view, without the padding of its lines."""
+    plane: Any = picture.planes[0]
+    rows = np.frombuffer(plane, "<u2").reshape(picture.height, plane.line_size // 2)
+    return rows[:, : picture.width]

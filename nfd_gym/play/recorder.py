@@ -78,7 +78,7 @@ class Recorder:
             vector,
             reward=view.reward,
             pitch=float(info["eye"][4]) if "eye" in info else info.get("pitch"),
-            events=[_event(event, self._clip.frames) for event in info.get("events", ())],
+            events=[Event.from_info(self._clip.frames, event) for event in info.get("events", ())],
             state={key: info[key] for key in KEPT if key in info},
         )
         self.frames += 1
@@ -87,12 +87,6 @@ class Recorder:
         clip, self._clip = self._clip, None
         if clip is not None:
             clip.__exit__(None, None, None)
-
-
-def _event(event: Any, frame: int) -> Event:
-    if isinstance(event, dict):
-        return Event(frame, str(event["type"]), str(event.get("node", "")))
-    return Event(frame, event.kind, event.name)
 
 
 def _lock(folder: Path) -> TextIO:

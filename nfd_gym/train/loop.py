@@ -112,7 +112,7 @@ def train(
             logs: dict[str, float] = {}
             for micro in range(config.accumulate):
                 batch = next(batches)
-                frames += batch.frames.shape[0] * batch.frames.shape[1] * team.ranks
+                frames += len(batch) * team.ranks
                 index = (step * config.accumulate + micro) * team.ranks + team.rank
                 random = _generator(config.seed, index, device)
                 with torch.autocast(torch.device(device).type, torch.bfloat16, config.bf16):

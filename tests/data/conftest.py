@@ -1,6 +1,7 @@
 """Tiny recordings made on the fly: what a camera sees that pans over a random texture."""
 
 import json
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.data.clip import Clip, Event
 from nfd_gym.keyboard import DEGREES_PER_PIXEL
 
+sys.path.insert(0, str(Path(__file__).parent))
 HEIGHT, WIDTH = 32, 48
 
 
@@ -143,3 +145,11 @@ def movie(tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("movie") / "movie.mp4"
     encode(path, frames)
     return path, frames
+
+
+@pytest.fixture
+def make_room():
+    """Clips of a walk through a ray-cast room, with depth and poses."""
+    from box_room import room_clip
+
+    return room_clip

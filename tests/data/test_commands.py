@@ -13,8 +13,10 @@ import pytest
 
 from nfd_gym.__main__ import main
 from nfd_gym.actions import KeysAndMouse
-from nfd_gym.data.check import check_source, repeats
+from nfd_gym.data.check import check_source
 from nfd_gym.data.sources import open_source
+from nfd_gym.data.statistics import repeats
+from nfd_gym.data.store import write_clip
 
 ROOT = Path(__file__).parents[2]
 
@@ -235,3 +237,33 @@ def test_bench_data_measures(long_pair, capsys):
     figures = measure(long_pair, 400, window=8, batch=2, workers=2)
     assert figures["frames"] == 400 and figures["frames_per_second"] > 0
     assert len(figures["memory_mb"]) >= 10 and min(figures["memory_mb"]) > 10
+
+
+def test_import_carries_depth_and_poses(tmp_path, make_room, capsys):
+    clip = make_room(8)
+    write_clip(tmp_path / "in", clip, KeysAndMouse(), fov_y=72.0)
+    assert main(["import", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    again = open_source(tmp_path / "out").read(0)
+    assert np.array_equal(again.depth, clip.depth) and np.abs(again.pose - clip.pose).max() < 1e-4
+    small = ["import", str(tmp_path / "in"), "--out", str(tmp_path / "s"), "--set", "height=28"]
+    assert main(small) == 2
+    assert "depth cannot be brought to another size" in capsys.readouterr().err
+
+
+def test_info_says_what_was_played(tmp_path, make_scroll, capsys):
+    write_clip(tmp_path, make_scroll(40), KeysAndMouse())
+    assert main(["info", str(tmp_path)]) == 0
+    assert "played: " not in capsys.readouterr().out
+    assert main(["info", str(tmp_path), "--played"]) == 0
+    text = capsys.readouterr().out
+    assert "played: 1 clips, 40 frames" in text and "dig 1 = 2.50% (default:tree 1)" in text
+
+
+def test_the_recorder_of_a_game_is_handed_in(monkeypatch, tmp_path):
+    """The command line passes it: nfd_gym.data knows no game, not even by a name in a string."""
+    from nfd_gym.games.luanti import recorder
+
+    seen = []
+    monkeypatch.setattr(recorder, "main", lambda args: seen.append((args.hours, args.out)) or 7)
+    arguments = ["record", "--env", "Luanti-v0", "--hours", "0.5", "--out", str(tmp_path)]
+    assert main(arguments) == 7 and seen == [(0.5, str(tmp_path))]

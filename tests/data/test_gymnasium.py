@@ -206,3 +206,44 @@ def test_an_action_space_nobody_knows(tmp_path):
     gymnasium.register("nfd-tests/Odd-v0", Odd, disable_env_checker=True)
     with pytest.raises(ActionError, match="no codec for the action space"):
         record("nfd-tests/Odd-v0", "random", 8, str(tmp_path), RecordSettings(), [])
+
+
+def test_an_environment_that_reports_objects_as_events(tmp_path):
+    """Luanti's events are objects with a place; reading them as pairs lost the clip at hand."""
+
+    class Digging(Panning):
+        def step(self, action):
+            *rest, _ = super().step(action)
+            event = {"type": "dig", "node": "island:dirt", "pos": [1, 2, 3]}
+            return *rest, {"events": [event] if self.steps == 2 else []}
+
+    gymnasium.register("nfd-tests/Digging-v0", Digging, disable_env_checker=True)
+    record("nfd-tests/Digging-v0", "random", 5, str(tmp_path), RecordSettings(), [])
+    clip = open_source(tmp_path).read(0)
+    assert clip.events == (Event(2, "dig", "island:dirt", (1.0, 2.0, 3.0)),)
+
+
+def test_depth_and_eye_of_an_environment_are_recorded(tmp_path):
+    class Seeing(Panning):
+        codec = KeysAndMouse("minerl")
+        action_space = codec.space()
+
+        def seen(self):
+            depth = np.full(SIZE, 1000 + self.steps, np.uint16)
+            return {"depth": depth, "eye": (self.steps / 8, 1.5, -2.0, 10.0 * self.steps, -5.0)}
+
+        def reset(self, **options):
+            return super().reset(**options)[0], self.seen()
+
+        def step(self, action):
+            *rest, _ = super().step(1)
+            return *rest, self.seen()
+
+    gymnasium.register("nfd-tests/Seeing-v0", Seeing, disable_env_checker=True)
+    record("nfd-tests/Seeing-v0", "random", 9, str(tmp_path), RecordSettings(), [])
+    source = open_source(tmp_path)
+    clip = source.read(0)
+    assert source.index.depth and source.index.fov_y == 72
+    assert clip.depth[:, 0, 0].tolist() == list(range(1000, 1009))
+    assert np.allclose(clip.pose[:, 0], np.arange(9) / 8)
+    assert np.allclose(clip.pitch, -5) and np.allclose(clip.pose[:, 3], 10 * np.arange(9))

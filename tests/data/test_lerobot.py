@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from nfd_gym.actions import Continuous
 from nfd_gym.data.clip import DataError
-from nfd_gym.data.sources import open_source
+from nfd_gym.data.sources import lerobot, open_source
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -149,3 +150,27 @@ def test_a_nan_action_is_named_by_its_row(dataset):
     write(root / "data/chunk-000/file-000.parquet", columns)
     with pytest.raises(DataError, match=r"file-000\.parquet:7: the action"):
         open_source(root).read(1)
+
+
+def test_a_parquet_file_is_read_once(dataset, monkeypatch):
+    """It was read whole for every episode, which is quadratic."""
+    reads, read = [], lerobot._parquet
+    source = open_source(dataset[0])
+
+    def watched(path, columns):
+        reads.append(path)
+        return read(path, columns)
+
+    monkeypatch.setattr(lerobot, "_parquet", watched)
+    for index in (0, 1, 0):
+        source.read(index)
+    assert len(reads) == 1
+
+
+def test_the_codec_of_a_world_replaces_the_measured_range(dataset):
+    """0.4 in one dataset is 0.4 in another, whatever their statistics say."""
+    codec = Continuous(2, -100, 100)
+    clip = open_source(dataset[0], codec=codec).read(1)
+    assert np.allclose(clip.actions[1:], ACTIONS[6:14] / 100)
+    with pytest.raises(DataError, match=r"'n': 2.*'n': 3"):
+        open_source(dataset[0], codec=Continuous(3))

@@ -175,7 +175,7 @@ def test_events_of_row_i_are_seen_in_frame_i_plus_1(pairs, make_row):
     rows[1] = make_row(events=[{"type": "dig", "node": "default:tree", "pos": [1, 2, 3]}])
     rows[4] = make_row(events=[{"type": "place", "node": "x", "pos": [0, 0, 0]}])
     clip = open_source(pairs.add(rows)).read(0)
-    assert clip.events == (Event(2, "dig", "default:tree"),)
+    assert clip.events == (Event(2, "dig", "default:tree", (1.0, 2.0, 3.0)),)
 
 
 def test_events_of_real_vpt_come_from_its_counters(pairs, make_row):
@@ -213,7 +213,7 @@ def test_a_bad_row_is_named(pairs, make_row, line, sentence):
         [make_row(), make_row(), line, make_row()], np.zeros((4, 16, 16, 3), np.uint8)
     )
     with pytest.raises(DataError, match=sentence):
-        open_source(folder)
+        open_source(folder).read(0)
 
 
 def test_rows_that_are_not_utf8(pairs, make_row, tmp_path):

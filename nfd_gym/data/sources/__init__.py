@@ -4,7 +4,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from nfd_gym.actions import ActionCodec
 from nfd_gym.data.clip import DataError, Source
+from nfd_gym.data.codecs import require_actions
 from nfd_gym.settings import nearest
 
 # kind -> (module, class). Imported when needed: a VPT user has no pyarrow.
@@ -17,14 +19,31 @@ KINDS = {
 }
 
 
-def open_source(path: str | Path, kind: str | None = None, **options: Any) -> Source:
-    """Open recordings of any known layout; `kind` forces one (vpt npz minari lerobot minerl)."""
+MEASURED = ("lerobot", "npz")  # kinds that may measure the ranges of their actions
+
+
+def open_source(
+    path: str | Path,
+    kind: str | None = None,
+    *,
+    codec: ActionCodec | None = None,
+    **options: Any,
+) -> Source:
+    """Open recordings of any known layout; `kind` forces one (vpt npz minari lerobot minerl).
+
+    With `codec`, that of a world or of the training data, the actions mean the same as there:
+    measured ranges are replaced by it, and recordings of other actions are refused.
+    """
     path = Path(path)
     kind = kind or detect(path)
     if kind not in KINDS:
         raise DataError(f"no kind of recording {kind!r}; did you mean {nearest(kind, KINDS)!r}?")
     module, name = KINDS[kind]
+    if codec is not None and kind in MEASURED:
+        options["codec"] = codec
     source: Source = getattr(importlib.import_module(module), name)(path, **options)
+    if codec is not None:
+        require_actions(source.codec, codec, str(path), "the given codec")
     return source
 
 

@@ -77,8 +77,8 @@ def record_episode(
     with writer.clip(name, {"seed": seed}) as clip:
         interrupted: KeyboardInterrupt | None = None
         try:
-            observation, _ = env.reset(seed=seed)
-            clip.add(picture_of(env, observation), noop)
+            observation, info = env.reset(seed=seed)
+            clip.add(picture_of(env, observation), noop, **camera_of(info, writer.depth))
             progress(1)
             done = False
             while clip.frames < frames and not done:
@@ -91,6 +91,7 @@ def record_episode(
                     reward=float(reward),
                     events=events_of(info, clip.frames),
                     pitch=info.get("pitch"),
+                    **camera_of(info, writer.depth),
                 )
                 progress(1)
         except KeyboardInterrupt as error:
@@ -101,8 +102,18 @@ def record_episode(
 
 
 def events_of(info: dict[str, Any], frame: int) -> list[Event]:
-    """Events that an environment reports as info["events"] = [(kind, name), ...]."""
-    return [Event(frame, str(kind), str(name)) for kind, name in info.get("events", ())]
+    """Events that an environment reports in info["events"]: (kind, name) pairs or objects."""
+    return [Event.from_info(frame, item) for item in info.get("events", ())]
+
+
+def has_depth(info: dict[str, Any]) -> bool:
+    """Whether an environment reports info["depth"], uint16 (H, W), and info["eye"], the pose."""
+    return info.get("depth") is not None and info.get("eye") is not None
+
+
+def camera_of(info: dict[str, Any], depth: bool) -> dict[str, Any]:
+    """Depth and pose of this frame, for a store that keeps them."""
+    return {"depth": info.get("depth"), "pose": info.get("eye")} if depth else {}
 
 
 def _is_picture(value: Any) -> bool:

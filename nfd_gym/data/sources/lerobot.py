@@ -6,23 +6,44 @@ time of an mp4. Row i is the state of frame i and the action chosen on it.
 
 import json
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nfd_gym.actions import Continuous
+from nfd_gym.actions import ActionCodec, ActionError, Continuous
 from nfd_gym.data.clip import Clip, DataError, Floats, shift
+from nfd_gym.data.codecs import fitting
+from nfd_gym.data.lru import LRU
 from nfd_gym.data.video import VideoIndex, VideoReader, index_video
 from nfd_gym.extras import need
+
+ROWS_KEPT = 4_000_000  # rows of parquet files that stay in memory
+INDICES_KEPT = 40_000_000  # frames whose time stamps stay in memory: 8 bytes each
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of one parquet file that are used."""
+
+    episodes: NDArray[np.int64]  # (R,) which episode a row belongs to
+    actions: NDArray[np.float64]  # (R, A)
+    rewards: Floats | None  # (R,)
+
+    def __len__(self) -> int:
+        return len(self.episodes)
 
 
 class LeRobotSource:
     """Episodes of one dataset folder, seen through one camera (the first by name)."""
 
-    codec: Continuous
+    codec: ActionCodec
 
-    def __init__(self, path: Path, camera: str | None = None) -> None:
+    def __init__(
+        self, path: Path, camera: str | None = None, codec: ActionCodec | None = None
+    ) -> None:
         self.path = Path(path)
         info = self._json("meta/info.json")
         version = str(info.get("codebase_version"))
@@ -45,10 +66,10 @@ class LeRobotSource:
         self.episodes = self._episodes()
         self.names = [f"episode_{int(row['episode_index']):06d}" for row in self.episodes]
         self.lengths = [int(row["length"]) for row in self.episodes]
-        self._columns: dict[int, tuple[Floats, Floats | None]] = {}
-        self._videos: dict[Path, VideoIndex] = {}
+        self._tables: LRU[Table] = LRU(ROWS_KEPT, len)
+        self._videos: LRU[VideoIndex] = LRU(INDICES_KEPT, len)
         self._readers = threading.local()
-        self.codec = self._codec(width)
+        self.codec = fitting(self._codec(width), codec)
         first = self._video(self._video_file(0))
         self.size = (first.height, first.width)
 
@@ -79,29 +100,43 @@ class LeRobotSource:
         )
 
     def _rows(self, index: int) -> tuple[Floats, Floats | None]:
-        """Action vectors and rewards of one episode; read once."""
-        if index not in self._columns:
-            row = self.episodes[index]
-            path = self._file(self.data_path, row["data/chunk_index"], row["data/file_index"])
-            episode = int(row["episode_index"])
-            names = ["action", *(["next.reward"] if "next.reward" in self.features else [])]
-            table = _parquet(path, columns=[*names, "episode_index"])
-            keep = np.flatnonzero(np.asarray(table["episode_index"]) == episode)
-            if len(keep) != self.lengths[index]:
-                raise DataError(
-                    f"{path}: {len(keep)} rows of episode {episode}, meta/episodes says "
-                    f"{self.lengths[index]}; download the file again."
-                )
-            actions = np.array([table["action"][row] for row in keep], np.float64)
-            bad = np.flatnonzero(~np.isfinite(actions).reshape(len(actions), -1).all(axis=1))
-            if len(bad):
-                raise DataError(f"{path}:{keep[bad[0]]}: the action is not a finite number.")
-            chosen = np.stack([self.codec.encode(action.ravel()) for action in actions])
+        """Action vectors and rewards of one episode."""
+        row = self.episodes[index]
+        path = self._file(self.data_path, row["data/chunk_index"], row["data/file_index"])
+        episode = int(row["episode_index"])
+        table = self._tables.get(path, lambda: self._table(path))
+        keep = np.flatnonzero(table.episodes == episode)
+        if len(keep) != self.lengths[index]:
+            raise DataError(
+                f"{path}: {len(keep)} rows of episode {episode}, meta/episodes says "
+                f"{self.lengths[index]}; download the file again."
+            )
+        actions = table.actions[keep]
+        bad = np.flatnonzero(~np.isfinite(actions).all(axis=1))
+        if len(bad):
+            raise DataError(f"{path}:{keep[bad[0]]}: the action is not a finite number.")
+        try:
+            chosen = np.stack([self.codec.encode(action) for action in actions])
+        except ActionError as error:
+            raise DataError(f"{path}: {error}") from error
+        return chosen, None if table.rewards is None else table.rewards[keep]
+
+    def _table(self, path: Path) -> Table:
+        """All rows of one parquet file, which holds many episodes; read once while it is kept."""
+        names = ["action", *(["next.reward"] if "next.reward" in self.features else [])]
+        table = _parquet(path, columns=[*names, "episode_index"])
+        try:
+            actions = np.array(table["action"], np.float64).reshape(len(table["action"]), -1)
+            episodes = np.array(table["episode_index"], np.int64)
             rewards = None
             if len(names) == 2:
-                rewards = np.asarray(table["next.reward"], np.float32).ravel()[keep]
-            self._columns[index] = (chosen, rewards)
-        return self._columns[index]
+                rewards = np.asarray(table["next.reward"], np.float32).reshape(len(actions))
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: actions or rewards are no equal rows of numbers ({error}); download the "
+                "file again."
+            ) from error
+        return Table(episodes, actions, rewards)
 
     def _codec(self, width: int) -> Continuous:
         """The range of the actions, from meta/stats.json."""
@@ -147,9 +182,7 @@ class LeRobotSource:
         return self.path / name
 
     def _video(self, path: Path) -> VideoIndex:
-        if path not in self._videos:
-            self._videos[path] = index_video(path)
-        return self._videos[path]
+        return self._videos.get(path, lambda: index_video(path))
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

@@ -24,7 +24,7 @@ class GameLog:
         os.set_blocking(self.fd, False)
         self.frames: dict[int, dict[str, Any]] = {}
         self.events: dict[int, list[dict[str, Any]]] = {}
-        self.server: dict[str, Any] = {}
+        self.biome = ""
         self.reports: deque[dict[str, Any]] = deque(maxlen=64)
         self._rest = b""
         self._other: deque[str] = deque(maxlen=12)  # plain lines, for error messages
@@ -56,7 +56,7 @@ class GameLog:
         elif mark == "@event {":
             self.events.setdefault(fields.pop("t"), []).append(fields)
         elif fields["report"] == "state":
-            self.server = fields
+            self.biome = fields["biome"]
         else:
             self.reports.append(fields)
 

@@ -1,5 +1,8 @@
 """Presses keys and moves the mouse of a virtual display through the XTEST extension."""
 
+import os
+import threading
+
 from Xlib import XK, X
 from Xlib.display import Display
 from Xlib.error import ConnectionClosedError
@@ -16,11 +19,29 @@ BUTTONS = {"attack": 1, "use": 3}
 PRESSABLE = frozenset({*KEYS, *BUTTONS})
 
 
-class Keyboard:
-    """One connection to the display `:number`."""
+_environment = threading.Lock()
 
-    def __init__(self, number: int) -> None:
-        self._display = Display(f":{number}")
+
+def connect(number: int, cookie: str) -> Display:
+    """A connection to the display `:number`, which only takes those who know the cookie in that
+    file. Side effect: XAUTHORITY, where python-xlib looks for it, meanwhile."""
+    with _environment:
+        before = os.environ.get("XAUTHORITY")
+        os.environ["XAUTHORITY"] = cookie
+        try:
+            return Display(f":{number}")
+        finally:
+            if before is None:
+                del os.environ["XAUTHORITY"]
+            else:
+                os.environ["XAUTHORITY"] = before
+
+
+class Keyboard:
+    """One connection to the display `:number`; `cookie` is the file that `write_cookie` made."""
+
+    def __init__(self, number: int, cookie: str) -> None:
+        self._display = connect(number, cookie)
         # Without a window manager nobody creates these atoms, and Irrlicht looks them up once.
         for atom in ("WM_PROTOCOLS", "WM_DELETE_WINDOW"):
             self._display.intern_atom(atom)

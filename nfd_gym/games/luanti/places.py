@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nfd_gym.games.luanti.folder import MAPGENS
+from nfd_gym.games.luanti.folder import GAMES, MAPGENS
+from nfd_gym.games.luanti.spec import KINDS
 from nfd_gym.settings import nearest
 
 # Drawn when no place is asked for; the commonest lands come more than once.
@@ -22,9 +23,10 @@ HIGHEST_SEED = 2**31 - 1
 
 @dataclass(frozen=True)
 class Spot:
-    """An exact place, in the env's coordinates and degrees."""
+    """An exact place, in the env's coordinates and degrees. Without y (island only) the feet stand
+    on whatever is there."""
 
-    position: tuple[float, float, float]
+    position: tuple[float, float | None, float]
     yaw: float = 0.0
     pitch: float = 5.0
 
@@ -36,13 +38,13 @@ class Spot:
                 raise ValueError(f"a place has no {key!r}; did you mean {nearest(key, known)!r}?")
         position = np.asarray(values.get("position", ()), dtype=float)
         angles = np.asarray([values.get("yaw", 0.0), values.get("pitch", 5.0)], dtype=float)
-        if position.shape != (3,) or not np.isfinite([*position, *angles]).all():
+        if position.shape not in ((2,), (3,)) or not np.isfinite([*position, *angles]).all():
             raise ValueError(
-                "a place needs a position (x, y, z) and finite angles, such as "
-                f'{{"position": (10, 8, -3), "yaw": 90}}, got {dict(values)!r}.'
+                "a place needs a position (x, y, z) or, on the island, (x, z), and finite angles, "
+                f'such as {{"position": (10, 8, -3), "yaw": 90}}, got {dict(values)!r}.'
             )
-        x, y, z = position.tolist()
-        return cls((x, y, z), *angles.tolist())
+        height = float(position[1]) if len(position) == 3 else None
+        return cls((float(position[0]), height, float(position[-1])), *angles.tolist())
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,17 @@ class Wish:
     """What a reset asks for: a biome's name, an exact Spot, or None for any good place."""
 
     place: str | Spot | None
-    mapgen: str
-    world_seed: int
+    mapgen: str = "v7"
+    world_seed: int = 1
+    game: str = "minetest"
 
     def __post_init__(self) -> None:
+        if self.game not in GAMES:
+            raise ValueError(f"no game {self.game!r}; did you mean {nearest(self.game, GAMES)!r}?")
+        if self.game == "island":
+            self._check_island()
+        elif isinstance(self.place, Spot) and self.place.position[1] is None:
+            raise ValueError("Minetest Game's places need a position (x, y, z); y is missing.")
         if isinstance(self.place, str) and self.place not in KNOWN_BIOMES:
             close = nearest(self.place, KNOWN_BIOMES)
             raise ValueError(f"no place {self.place!r}; did you mean {close!r}?")
@@ -62,6 +71,14 @@ class Wish:
             raise ValueError(f"no mapgen {self.mapgen!r}; did you mean {close!r}?")
         if not 0 <= self.world_seed <= HIGHEST_SEED:
             raise ValueError(f"world_seed must be 0 to {HIGHEST_SEED}, got {self.world_seed}.")
+
+    def _check_island(self) -> None:
+        if isinstance(self.place, str):
+            raise ValueError(
+                f"the island has no biomes such as {self.place!r}; name a position (x, z)."
+            )
+        if (self.mapgen, self.world_seed) != (Wish.mapgen, Wish.world_seed):
+            raise ValueError("the island is always the same; mapgen and world_seed are Minetest's.")
 
     def with_options(self, options: Mapping[str, Any] | None) -> "Wish":
         """For one reset; the next one without options is as the env was made."""
@@ -76,8 +93,11 @@ class Wish:
         return replace(self, **changes)
 
 
-def bag(rng: np.random.Generator) -> list[str]:
-    """What the player carries in slots 1 to 4: a tool, a shovel, blocks to build with."""
+def bag(game: str, rng: np.random.Generator) -> list[str]:
+    """What the player carries: the island's kinds of blocks; in Minetest Game a tool, a shovel and
+    blocks in slots 1 to 4."""
+    if game == "island":
+        return [f"{kind} 99" for kind in KINDS]
     return [
         str(rng.choice(["default:axe_steel", "default:axe_steel", "default:pick_steel"])),
         "default:shovel_steel",
@@ -88,11 +108,17 @@ def bag(rng: np.random.Generator) -> list[str]:
 
 def command(wish: Wish, rng: np.random.Generator) -> dict[str, Any]:
     """The server mod's command for a wish; everything undecided is drawn from `rng`."""
-    fields: dict[str, Any] = {"items": bag(rng), "seed": int(rng.integers(1, HIGHEST_SEED))}
+    fields: dict[str, Any] = {
+        "items": bag(wish.game, rng),
+        "seed": int(rng.integers(1, HIGHEST_SEED)),
+    }
     if isinstance(wish.place, Spot):
         x, y, z = wish.place.position
         # The env mirrors x and yaw, so that Minecraft's formulas hold (see env.py).
         look = {"yaw": -wish.place.yaw, "pitch": wish.place.pitch}
-        return {**fields, "at": {"x": -x, "y": y, "z": z}, **look}
+        at = {"x": -x, "z": z} if y is None else {"x": -x, "y": y, "z": z}
+        return {**fields, "at": at, **look}
+    if wish.game == "island":
+        return fields
     biome = str(rng.choice(BIOMES)) if wish.place is None else wish.place
     return {**fields, "biome": biome, "strict": wish.place is not None}

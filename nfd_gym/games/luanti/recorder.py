@@ -1,40 +1,38 @@
-"""`python -m nfd_gym record --env Luanti-v0`: the scripted player's play, as a store of clips.
+"""`python -m nfd_gym record --env Luanti-v0`: play on the island, as a store of clips with depth.
 
-Every worker is a thread with its own game; one writer adds the clips. A world's number decides its
-seed and map generator, a clip's name says which, and names that are there already are skipped: an
-interrupted recording continues with the next clip.
+Every worker is a thread with its own game; one writer adds the clips. A clip's number decides its
+player, start and length, its name says both, and names that are there already are skipped: an
+interrupted recording continues with the first clip that is missing.
 """
 
 import argparse
-import itertools
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nfd_gym.actions import KeysAndMouse
+from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.data.cli_record import PRESETS
 from nfd_gym.data.clip import DataError, Event
 from nfd_gym.data.store import ClipFile, ClipWriter
 from nfd_gym.games.luanti.env import LuantiEnv
-from nfd_gym.games.luanti.footage import LONGEST_CUT, Judge
 from nfd_gym.games.luanti.gate import GameDied
-from nfd_gym.games.luanti.player import Player
+from nfd_gym.games.luanti.players import MIX
+from nfd_gym.games.luanti.probes import PROBES
+from nfd_gym.games.luanti.spec import FPS, LANDMARKS, SIZE, view_fov
 from nfd_gym.settings import resolve
 
-CLIPS_PER_WORLD = 5
-LENGTHS = (1200, 1801)  # ticks of a clip: 60 to 90 s
-SHORTEST = 600  # a clip that has to be cut earlier is dropped
-PACE = 50.0  # steps per second: keeps terrain, which is made in real time, ahead of the player
-TICKS_PER_HOUR = 72_000
-FAILURES = 3  # lost worlds of one worker in a row
+LENGTHS = (400, 801)  # ticks of a clip: 20 to 40 s
+TICKS_PER_HOUR = 3600 * FPS
+FAILURES = 3  # lost clips of one worker in a row
+CRF = 14  # 42 dB with full colour
+INSIDE = (-4.5, 6.5, 8.5)  # the floor of the hut
 
 
 class _Drop(Exception):
@@ -43,18 +41,19 @@ class _Drop(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What to record. `seed` is the first world's number: far apart seeds share no world."""
+    """What to record. `seed` is the first clip's number: far apart seeds share no clip."""
 
     out: Path
-    hours: float
+    hours: float = 0.0
     workers: int = 1
     seed: int = 1
-    size: tuple[int, int] = (192, 112)
-    crf: int = 18
+    size: tuple[int, int] = SIZE
+    crf: int = CRF
     gop: int = 10
+    probes: bool = False  # the fixed scripts, once each, instead of hours of the mix
 
     def __post_init__(self) -> None:
-        if not (self.hours > 0 and self.workers >= 1 and self.seed >= 1):
+        if not ((self.hours > 0 or self.probes) and self.workers >= 1 and self.seed >= 1):
             raise ValueError(
                 "hours must be above 0, workers and seed at least 1, got "
                 f"{self.hours}, {self.workers} and {self.seed}."
@@ -62,12 +61,14 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class _Tick:
-    """One frame on its way to the file, with the action that produced it."""
+class Plan:
+    """One clip before it is played: who, where, how long."""
 
-    frame: npt.NDArray[np.uint8]
-    action: npt.NDArray[np.float32]
-    info: dict[str, Any]
+    name: str
+    seed: int
+    player: Any  # a class of players/ or a probe: called with the seed, it acts
+    length: int
+    place: dict[str, Any] | None
 
 
 class _SharedWriter(ClipWriter):
@@ -93,27 +94,29 @@ class Recorder:
 
     def __init__(self, settings: Recording) -> None:
         self.settings = settings
-        self.codec = KeysAndMouse("minerl")
         width, height = settings.size
-        about = {"game": "Luanti (Minetest 5.6), Minetest Game; textures CC BY-SA 3.0 and 4.0"}
+        self.codec = KeysAndMouse("minerl", Camera(view_fov(width, height)))
         self.writer = _SharedWriter(
             settings.out,
             self.codec,
-            fps=20.0,
+            fps=float(FPS),
             size=(height, width),
             crf=settings.crf,
             gop=settings.gop,
-            about=about,
+            depth=True,
+            about={"game": "the island of nfd_gym in Luanti (Minetest 5.6); textures MIT"},
         )
         self.stop = threading.Event()
-        self.steps = [0] * settings.workers  # of this run, dropped ones included
-        self.endings: list[str] = []  # of this run's clips: "length", or what was wrong
+        self.steps = [0] * settings.workers  # of this run, those of lost clips included
+        self.counts: Counter[str] = Counter()  # of this run's clips: digs, places by kind, ...
         self.errors: list[str] = []
-        self._worlds = iter(range(settings.seed, 2**31))
+        self._plans = probe_plans() if settings.probes else mix_plans(settings.seed)
         self._lock = threading.Lock()
 
     @property
     def full(self) -> bool:
+        if self.settings.probes:
+            return False
         return self.writer.ticks >= self.settings.hours * TICKS_PER_HOUR
 
     def run(self) -> None:
@@ -130,154 +133,154 @@ class Recorder:
                 alive[0].join(0.5)
                 self._show(sum(self.steps) / (time.monotonic() - begin))
         except KeyboardInterrupt:
-            print("\nstopping: the clips at hand are ended here", file=sys.stderr)
+            print("\nstopping: the clips at hand are dropped", file=sys.stderr)
         finally:
             self.stop.set()
             for thread in threads:
                 thread.join()
-        if self.errors and not self.full:
+        missing = self._next() is not None if self.settings.probes else not self.full
+        if self.errors and missing:
             raise RuntimeError(f"the recording is not complete: {self.errors[-1]}")
 
     def _show(self, speed: float) -> None:
         """A progress line, on a terminal only."""
-        if not sys.stderr.isatty():
-            return
-        hours, disk = self.writer.ticks / TICKS_PER_HOUR, _megabytes(self.settings.out)
-        part = min(1.0, hours / self.settings.hours)
-        bar = "#" * round(24 * part)
-        line = f"{hours:.3f} of {self.settings.hours:g} h, {speed:.0f} steps/s, {disk:.0f} MB"
-        print(f"\r[{bar:<24}] {line} ", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            hours, wanted = self.writer.ticks / TICKS_PER_HOUR, self.settings.hours
+            line = f"{hours:.3f} of {wanted:g} h, {speed:.0f} steps/s"
+            print(f"\r{line} ", end="", file=sys.stderr, flush=True)
 
     # ---- one worker -------------------------------------------------------------------------
 
-    def _work(self, worker: int) -> None:
-        failures = 0
-        while not (self.stop.is_set() or self.full) and failures < FAILURES:
-            with self._lock:
-                number = next(self._worlds)
-            names = {clip: clip_name(number, clip) for clip in range(CLIPS_PER_WORLD)}
-            missing = {clip: name for clip, name in names.items() if name not in self.writer}
-            if not missing:
-                continue
-            try:
-                self._record_world(worker, number, missing)
-                failures = 0
-            except (GameDied, RuntimeError) as error:  # this world is lost, the next one may do
-                failures += 1
-                self.errors.append(f"world {number}: {error}")
-            except (OSError, DataError) as error:  # the disk is full: so it is for all workers
-                self.errors.append(str(error))
-                self.stop.set()
+    def _next(self) -> Plan | None:
+        with self._lock:
+            return next((plan for plan in self._plans if plan.name not in self.writer), None)
 
-    def _record_world(self, worker: int, number: int, clips: dict[int, str]) -> None:
-        size, mapgen = self.settings.size, mapgen_of(number)
-        env = LuantiEnv(size, "minerl", world_seed=number, mapgen=mapgen, pace=PACE)
+    def _work(self, worker: int) -> None:
+        failures, env = 0, LuantiEnv(self.settings.size, "minerl", depth=True)
         try:
-            for clip, name in clips.items():
-                if self.stop.is_set() or self.full:
+            while not (self.stop.is_set() or self.full) and failures < FAILURES:
+                plan = self._next()
+                if plan is None:
                     return
-                self._record_clip(worker, env, name, number * 1000 + clip)
+                try:
+                    self._record(worker, env, plan)
+                    failures = 0
+                except (GameDied, RuntimeError) as error:  # this clip is lost, the next may do
+                    failures += 1
+                    self.errors.append(f"{plan.name}: {error}")
+                except (OSError, DataError) as error:  # the disk is full: so it is for all
+                    self.errors.append(str(error))
+                    self.stop.set()
         finally:
             env.close()
 
-    def _record_clip(self, worker: int, env: LuantiEnv, name: str, seed: int) -> None:
-        """Side effect: adds one clip, unless it has to be cut too early."""
-        length = int(np.random.default_rng(seed).integers(*LENGTHS))
-        number = seed // 1000
-        world = {"seed": number, "mapgen": mapgen_of(number), "rng_seed": seed}
-        ending: list[str] = []
-        ticks = self._play(worker, env, seed, length, ending)
-        first = next(ticks)
-        start = {"biome": first.info["biome"], "start": list(first.info["position"])}
+    def _record(self, worker: int, env: LuantiEnv, plan: Plan) -> None:
+        """Side effect: adds one clip, unless the recording is stopped meanwhile."""
+        player = plan.player(plan.seed)
+        options = None if plan.place is None else {"place": plan.place}
+        frame, info = env.reset(seed=plan.seed, options=options)
+        about = {"player": player.name, "rng_seed": plan.seed, "start": list(info["position"])}
+        counts: Counter[str] = Counter()
         try:
-            with self.writer.clip(name, {**world, **start}) as file:
-                stats: dict[str, int] | None = None
-                for tick in itertools.chain([first], ticks):
-                    _add(file, tick, stats)
-                    stats = tick.info["stats"]
-                if file.frames < SHORTEST:
-                    raise _Drop
-                file.about["ended"] = ending[0]
-            self.endings.append(ending[0])
+            with self.writer.clip(plan.name, about) as file:
+                _add(file, frame, self.codec.vector(), info)
+                for _ in range(plan.length - 1):
+                    if self.stop.is_set():
+                        raise _Drop
+                    action = player.act(info)
+                    before = info["eye"]
+                    frame, _, _, _, info = env.step(action)
+                    _add(file, frame, self.codec.encode(action), info)
+                    self.steps[worker] += 1
+                    _count(counts, action, info, before)
         except _Drop:
-            self.endings.append(f"{ending[0]}, dropped")
-
-    def _play(
-        self, worker: int, env: LuantiEnv, seed: int, length: int, ending: list[str]
-    ) -> Iterator[_Tick]:
-        """Frames of one clip without its bad end: each comes LONGEST_CUT frames late, so that those
-        before a verdict can be taken back. Side effect: `ending` receives why the clip ended."""
-        player, judge = Player(seed), Judge()
-        frame, info = env.reset(seed=seed)
-        waiting = deque([_Tick(frame, self.codec.vector(), info)])
-        verdict = judge.verdict(frame, info)
-        while verdict is None:
-            if len(waiting) > LONGEST_CUT:
-                yield waiting.popleft()
-            if info["tick"] >= length or self.stop.is_set():
-                verdict = ("length" if info["tick"] >= length else "stopped", 0)
-                break
-            action = player.act(info)
-            frame, _, _, _, info = env.step(action)
-            waiting.append(_Tick(frame, self.codec.encode(action), info))
-            self.steps[worker] += 1
-            verdict = judge.verdict(frame, info)
-        name, cut = verdict
-        ending.append(name)
-        for _ in range(len(waiting) - cut):
-            yield waiting.popleft()
+            return
+        with self._lock:
+            self.counts += counts
 
 
-def _add(file: ClipFile, tick: _Tick, stats: dict[str, int] | None) -> None:
-    """Row fields as in VPT; `stats` are written when they have changed."""
-    info = tick.info
+def _add(file: ClipFile, frame: Any, action: Any, info: dict[str, Any]) -> None:
+    """Row fields as in VPT."""
     x, y, z = info["position"]
     state = {
         "hotbar": info["hotbar"], "yaw": round(info["yaw"], 3),
         "xpos": round(x, 3), "ypos": round(y, 3), "zpos": round(z, 3),
-        "on_ground": info["on_ground"], "in_liquid": info["in_liquid"],
-        "light": info["light"], "biome": info["biome"],
+        "on_ground": info["on_ground"],
     }  # fmt: skip
-    if info["stats"] != stats:
-        state["stats"] = info["stats"]
-    events = [Event(file.frames, event["type"], event["node"]) for event in info["events"]]
-    pitch = round(info["pitch"], 3)
-    file.add(tick.frame, tick.action, pitch=pitch, events=events, state=state)
+    file.add(
+        frame,
+        action,
+        pitch=round(info["pitch"], 3),
+        events=[Event.from_info(file.frames, event) for event in info["events"]],
+        state=state,
+        depth=info["depth"],
+        pose=info["eye"],
+    )
 
 
-def mapgen_of(number: int) -> str:
-    """Every third world is hilly."""
-    return "valleys" if number % 3 == 0 else "v7"
+def _count(counts: Counter[str], action: dict[str, Any], info: dict[str, Any], eye: Any) -> None:
+    """Side effect: what one tick adds to the statistics."""
+    counts["ticks"] += 1
+    counts.update(name for name in ("attack", "use", "jump", "forward") if action[name])
+    for event in info["events"]:
+        counts[event["type"]] += 1
+        if event["type"] == "place":
+            counts[event["node"]] += 1
+    if np.allclose(info["eye"], eye, atol=1e-4):
+        counts["still"] += 1
 
 
-def clip_name(number: int, clip: int) -> str:
-    return f"luanti-{mapgen_of(number)}-{number:05d}-{clip:02d}"
+def mix_plans(seed: int) -> Iterator[Plan]:
+    """Without end: clip after clip of the mix, from number `seed` on."""
+    for number in range(seed, 2**31):
+        rng = np.random.default_rng(number)
+        player = MIX[number % len(MIX)]
+        length, place = int(rng.integers(*LENGTHS)), start(rng)
+        yield Plan(f"island-{number:07d}-{player.name}", number, player, length, place)
 
 
-def _megabytes(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.glob("*.mp4")) / 1e6
+def probe_plans() -> Iterator[Plan]:
+    for index, (name, probe) in enumerate(PROBES.items()):
+        yield Plan(f"probe-{name}", index, probe, probe.length, probe.place)
+
+
+def start(rng: np.random.Generator) -> dict[str, Any] | None:
+    """Where a clip begins: anywhere in the open (None: the env draws), by or upon a landmark, in
+    the hut."""
+    view = {
+        "yaw": float(rng.uniform(-180, 180)),
+        "pitch": float(np.clip(rng.normal(4, 12), -40, 45)),
+    }
+    draw = rng.random()
+    if draw < 0.6:
+        return None
+    if draw < 0.92:
+        x, z = LANDMARKS[str(rng.choice(list(LANDMARKS)))]
+        return {"position": (x + float(rng.normal(0, 5)), z + float(rng.normal(0, 5))), **view}
+    return {"position": INSIDE, **view}
 
 
 def main(args: argparse.Namespace) -> int:
-    """`record --env Luanti-v0 --hours H --out DIR [--workers N] [--set seed=N]`; called by
-    nfd_gym/data/cli_record.py, whose settings it shares."""
+    """`record --env Luanti-v0 --hours H --out DIR [--workers N] [--set seed=N]`, or `--probes`;
+    called by nfd_gym/data/cli_record.py, whose settings it shares."""
     chosen = resolve(args, PRESETS)
     settings = Recording(
         out=Path(args.out),
-        hours=args.hours,
+        hours=args.hours or 0.0,
         workers=args.workers,
         seed=max(1, chosen.seed),
-        crf=chosen.crf,
         gop=chosen.gop,
+        probes=args.probes,
     )
     recorder = Recorder(settings)
     begin = time.monotonic()
     recorder.run()
     seconds, ticks = time.monotonic() - begin, recorder.writer.ticks
+    total = max(1, recorder.counts["ticks"])
+    shares = {name: f"{count / total:.2%}" for name, count in sorted(recorder.counts.items())}
     print(
         f"{settings.out}: {len(recorder.writer.entries)} clips, {ticks} frames = "
-        f"{ticks / TICKS_PER_HOUR:.3f} h, {_megabytes(settings.out):.1f} MB; this run: "
-        f"{sum(recorder.steps)} steps in {seconds:.0f} s ({sum(recorder.steps) / seconds:.1f}/s), "
-        f"endings: {', '.join(recorder.endings) or 'none'}"
+        f"{ticks / TICKS_PER_HOUR:.3f} h; this run: {sum(recorder.steps)} steps in {seconds:.0f} s "
+        f"({sum(recorder.steps) / seconds:.1f}/s), shares of ticks: {shares}"
     )
     return 0

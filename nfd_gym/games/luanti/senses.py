@@ -57,6 +57,14 @@ class Senses:
         around = self._around
         return around is not None and around["kinds"][0] == "s" and around["distances"][0] <= near
 
+    @property
+    def walls(self) -> int:
+        """Of the eight directions, how many are walled up within two nodes."""
+        if self._around is None:
+            return 0
+        pairs = zip(self._around["kinds"], self._around["distances"], strict=True)
+        return sum(kind == "w" and near <= 2 for kind, near in pairs)
+
     def freer_side(self, usual: int) -> int:
         """+1 to the right, -1 to the left, `usual` when there is little to choose."""
         if self._around is None:

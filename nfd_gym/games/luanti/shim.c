@@ -1,10 +1,10 @@
 /*
  * Preloaded into the game: turns it into a lock-step frame server.
  *
- * At every glXSwapBuffers the finished picture is averaged down 2x2 into shared memory, one byte is
- * written to the "done" pipe, and the game stands still until a byte arrives on the "go" pipe.
- * While the gate is closed no game time passes: the monotonic clock is a counter that advances by
- * exactly step_us for every released frame.
+ * At every glXSwapBuffers the finished picture is averaged down 2x2 into shared memory, with the
+ * camera's matrix and, if asked for, the depth buffer; one byte is written to the "done" pipe, and
+ * the game stands still until a byte arrives on the "go" pipe. While the gate is closed no game time
+ * passes: the monotonic clock is a counter that advances by exactly step_us for every released frame.
  *
  * The controller's death closes the "go" pipe, and the game exits: nothing keeps running unowned.
  *
@@ -13,11 +13,16 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -33,12 +38,21 @@ struct header {
     int64_t step_us;     /* 24 game time per released frame                             */
     int64_t clock_us;    /* 32 the virtual clock; 0 while the game runs in real time    */
     uint64_t capacity;   /* 40 bytes for pixels, written by the controller              */
+    uint32_t depth;      /* 48 set by the controller: append the depth buffer           */
+    uint32_t patience;   /* 52 us for which a picture may wait for block meshes         */
+    uint64_t meshes;     /* 56 how often the mesh maker has been woken                  */
+    float view[16];      /* 64 world to camera, column by column, in tenths of a metre  */
 };
 #define MAGIC 0x4e464447u
-#define PIXELS 64
+#define PIXELS 128
+#define NEAR 0.1f        /* the game's clipping planes in metres */
+#define FAR 2000.0f
 
-/* The six GL names we need, so that no GL headers have to be installed. */
-enum { GL_VIEWPORT = 0x0BA2, GL_PACK_ALIGNMENT = 0x0D05, GL_BGRA = 0x80E1, GL_UNSIGNED_BYTE = 0x1401 };
+/* The GL names we need, so that no GL headers have to be installed. */
+enum {
+    GL_VIEWPORT = 0x0BA2, GL_PACK_ALIGNMENT = 0x0D05, GL_BGRA = 0x80E1, GL_UNSIGNED_BYTE = 0x1401,
+    GL_DEPTH_COMPONENT = 0x1902, GL_FLOAT = 0x1406, GL_MODELVIEW = 0x1700, GL_PROJECTION = 0x1701
+};
 static void (*gl_get)(unsigned, int *);
 static void (*gl_pack)(unsigned, int);
 static void (*gl_read)(int, int, int, int, unsigned, unsigned, void *);
@@ -49,6 +63,7 @@ static int go_fd, done_fd;
 static int64_t salt;
 static pid_t main_thread;
 static uint8_t *window_pixels;
+static float *window_depth;
 static size_t window_bytes;
 static int (*real_usleep)(useconds_t);
 static int (*real_nanosleep)(const struct timespec *, struct timespec *);
@@ -155,6 +170,74 @@ int sem_timedwait(sem_t *restrict sem, const struct timespec *restrict until) {
     }
 }
 
+/* ---- block meshes ---------------------------------------------------------------------------
+ * Another thread builds the meshes of blocks, woken by a semaphore. A picture waits until it has
+ * worked off everything, so that a change is drawn in the frame after it, never later. */
+
+static pthread_mutex_t mesh_lock = PTHREAD_MUTEX_INITIALIZER;
+static sem_t *mesh_sem;
+static uint64_t mesh_done; /* of shared->meshes */
+static int (*real_sem_wait)(sem_t *);
+static int (*real_sem_post)(sem_t *);
+
+static int is_mesh_thread(void) {
+    static __thread int known; /* 1 no, 2 yes */
+    if (!known) {
+        char name[16] = "";
+        prctl(PR_GET_NAME, name);
+        known = strncmp(name, "MeshUpdate", 10) ? 1 : 2;
+    }
+    return known == 2;
+}
+
+int sem_wait(sem_t *sem) {
+    if (!real_sem_wait) real_sem_wait = dlsym(RTLD_NEXT, "sem_wait");
+    if (shared && is_mesh_thread()) {
+        int value = 1;
+        pthread_mutex_lock(&mesh_lock);
+        mesh_sem = sem;
+        sem_getvalue(sem, &value);
+        if (value == 0) mesh_done = shared->meshes;
+        pthread_mutex_unlock(&mesh_lock);
+    }
+    return real_sem_wait(sem);
+}
+
+int sem_post(sem_t *sem) {
+    if (!real_sem_post) real_sem_post = dlsym(RTLD_NEXT, "sem_post");
+    if (!shared || sem != mesh_sem) return real_sem_post(sem);
+    pthread_mutex_lock(&mesh_lock);
+    shared->meshes++;
+    int result = real_sem_post(sem);
+    pthread_mutex_unlock(&mesh_lock);
+    return result;
+}
+
+static void wait_for_meshes(void) {
+    int64_t until = monotonic_us() + shared->patience;
+    for (;;) {
+        pthread_mutex_lock(&mesh_lock);
+        int done = mesh_done == shared->meshes;
+        pthread_mutex_unlock(&mesh_lock);
+        if (done || monotonic_us() >= until) return;
+        real_usleep(50);
+    }
+}
+
+/* ---- the network: nothing but loopback ---------------------------------------------------------- */
+
+int bind(int fd, const struct sockaddr *address, socklen_t length) {
+    static int (*real_bind)(int, const struct sockaddr *, socklen_t);
+    if (!real_bind) real_bind = dlsym(RTLD_NEXT, "bind");
+    struct sockaddr_storage local = {0};
+    if (!shared || !address || length > sizeof local) return real_bind(fd, address, length);
+    memcpy(&local, address, length);
+    if (local.ss_family == AF_INET)
+        ((struct sockaddr_in *)&local)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (local.ss_family == AF_INET6) ((struct sockaddr_in6 *)&local)->sin6_addr = in6addr_loopback;
+    return real_bind(fd, (struct sockaddr *)&local, length);
+}
+
 /* ---- the picture ---------------------------------------------------------------------------- */
 
 static void *gl(const char *name) {
@@ -177,6 +260,42 @@ static void reduce(const uint8_t *source, int width, int height, uint8_t *out) {
     }
 }
 
+/* The camera is the first model-view matrix that is loaded after a perspective projection. */
+static unsigned matrix_mode;
+static int perspective;
+
+void glMatrixMode(unsigned mode) {
+    static void (*real)(unsigned);
+    if (!real) real = gl("glMatrixMode");
+    real(matrix_mode = mode);
+}
+
+void glLoadMatrixf(const float *matrix) {
+    static void (*real)(const float *);
+    if (!real) real = gl("glLoadMatrixf");
+    if (matrix_mode == GL_PROJECTION) perspective = matrix[15] == 0;
+    if (shared && matrix_mode == GL_MODELVIEW && perspective) {
+        memcpy(shared->view, matrix, sizeof shared->view);
+        perspective = 0;
+    }
+    real(matrix);
+}
+
+/* Inverse depth of the second nearest of each 2x2, 16384 per 1/metre, 0 for the sky: a value from one
+ * side of an edge, never one between both. */
+static void reduce_depth(const float *source, int width, int height, uint16_t *out) {
+    for (int y = 0; y < height / 2; y++)
+        for (int x = 0; x < width / 2; x++) {
+            const float *at = source + (size_t)(height - 2 - 2 * y) * width + 2 * x;
+            float a = at[0], b = at[1], c = at[width], d = at[width + 1];
+            float low = a < b ? a : b, high = a < b ? b : a;
+            float low2 = c < d ? c : d, high2 = c < d ? d : c;
+            float second = low < low2 ? (high < low2 ? high : low2) : (high2 < low ? high2 : low);
+            float inverse = 16384.0f * (FAR - second * (FAR - NEAR)) / (NEAR * FAR);
+            *out++ = second >= 1.0f ? 0 : inverse > 65535.0f ? 65535 : (uint16_t)(inverse + 0.5f);
+        }
+}
+
 static void capture(void) {
     int view[4];
     if (!gl_read) {
@@ -185,19 +304,25 @@ static void capture(void) {
         gl_read = gl("glReadPixels");
     }
     gl_get(GL_VIEWPORT, view);
-    size_t bytes = (size_t)view[2] * view[3] * 4;
-    if (view[2] < 2 || view[3] < 2 || (size_t)(view[2] / 2) * (view[3] / 2) * 3 > shared->capacity) {
+    size_t bytes = (size_t)view[2] * view[3] * 4, pixels = (size_t)(view[2] / 2) * (view[3] / 2);
+    if (view[2] < 2 || view[3] < 2 || pixels * (shared->depth ? 5 : 3) > shared->capacity) {
         fprintf(stderr, "nfd shim: a window of %dx%d does not fit\n", view[2], view[3]);
         _exit(99);
     }
     if (bytes > window_bytes) {
         window_pixels = realloc(window_pixels, bytes);
-        if (!window_pixels) _exit(96);
+        window_depth = realloc(window_depth, bytes);
+        if (!window_pixels || !window_depth) _exit(96);
         window_bytes = bytes;
     }
     gl_pack(GL_PACK_ALIGNMENT, 1);
     gl_read(0, 0, view[2], view[3], GL_BGRA, GL_UNSIGNED_BYTE, window_pixels);
     reduce(window_pixels, view[2], view[3], (uint8_t *)shared + PIXELS);
+    if (shared->depth) {
+        gl_read(0, 0, view[2], view[3], GL_DEPTH_COMPONENT, GL_FLOAT, window_depth);
+        uint8_t *after = (uint8_t *)shared + PIXELS + 3 * pixels;
+        reduce_depth(window_depth, view[2], view[3], (uint16_t *)after);
+    }
     shared->width = view[2] / 2;
     shared->height = view[3] / 2;
 }
@@ -223,8 +348,10 @@ void glXSwapBuffers(void *display, unsigned long drawable) {
         return;
     }
     capture();
+    wait_for_meshes();
     shared->frame++;
     if (!shared->clock_us) shared->clock_us = monotonic_us();
     hand_over(); /* nobody looks at the X window itself, so it is never swapped */
     shared->clock_us += shared->step_us;
 }
+

@@ -38,7 +38,7 @@ def build() -> Path:
         code, library = Path(folder) / "shim.c", Path(folder) / name
         code.write_bytes(source)
         done = subprocess.run(
-            [path, "-O2", "-shared", "-fPIC", "-o", str(library), str(code), "-ldl"],
+            [path, "-O3", "-shared", "-fPIC", "-o", str(library), str(code), "-ldl"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:

@@ -1,6 +1,5 @@
 """Turns the game's log lines into what an env reports, in Minecraft's conventions."""
 
-import math
 from typing import Any
 
 from nfd_gym.data.clip import Event
@@ -43,6 +42,12 @@ class Tracker:
         self.stats[name] = self.stats.get(name, 0) + 1
 
     @property
+    def eye(self) -> tuple[float, float, float, float, float]:
+        """x, y, z, yaw, pitch of the camera; its yaw goes on from turn to turn like `yaw`."""
+        x, y, z, yaw, pitch = self._line["eye"]
+        return x, y, z, yaw + 360.0 * round((self.yaw - yaw) / 360.0), pitch
+
+    @property
     def position(self) -> tuple[float, float, float]:
         return -self._line["x"], self._line["y"], self._line["z"]
 
@@ -52,38 +57,34 @@ class Tracker:
 
     def info(self) -> dict[str, Any]:
         """Fresh objects each time: callers keep them."""
-        line, server = self._line, self._line["server"]
+        line = self._line
         return {
             "position": self.position,
             "yaw": self.yaw,
             "pitch": self.pitch,
-            "biome": server["biome"],
-            "light": server["light"],
+            "eye": self.eye,
+            "biome": line["biome"],
+            "light": line["light"],
             "on_ground": line["ground"],
             "in_liquid": line["liquid"],
-            "head_in_liquid": server["head"],
+            "head_in_liquid": line["head"],
             "hotbar": line["slot"],
             "tick": self.tick,
             "events": [dict(event) for event in self.events],
             "stats": dict(self.stats),
-            "surroundings": surroundings(server),
+            "surroundings": surroundings(line),
         }
 
 
-def surroundings(server: dict[str, Any]) -> dict[str, Any]:
+def surroundings(line: dict[str, Any]) -> dict[str, Any]:
     """What a player sees at a glance. `kinds` and `distances` are for eight directions, clockwise
     (to the right) from straight ahead: f free, s step up, w wall, l liquid, c cliff."""
-    order = [-k % 8 for k in range(8)]  # the server counts to the left
-    trunk = server["trunk"]
+    order = [-k % 8 for k in range(8)]  # the game counts to the left
+    trunk = line["trunk"]
     return {
-        "kinds": "".join(server["kinds"][k] for k in order),
-        "distances": [server["distances"][k] for k in order],
-        "pointed": server["pointed"],
-        "reach": server["reach"],
+        "kinds": "".join(line["kinds"][k] for k in order),
+        "distances": [line["distances"][k] for k in order],
+        "pointed": line["pointed"],
+        "reach": line["reach"],
         "trunk": None if trunk is None else (-trunk[0], trunk[1], trunk[2]),
     }
-
-
-def view_fov(width: int, height: int) -> float:
-    """The game's vertical field of view in degrees: 72, more for pictures narrower than 16:10."""
-    return 72.0 * min(max(math.sqrt(1.6 / (width / height)), 1.0), 1.4)

@@ -1,18 +1,19 @@
 -- Server-side mod: obeys the controller's command files and reports what only the server knows.
 -- Reports are "@server" lines in the game's log (stderr).
 local folder = minetest.get_modpath(minetest.get_current_modname())
+local island = minetest.get_modpath("island") ~= nil
 nfd = {}
 dofile(folder .. "/nodes.lua")
-dofile(folder .. "/surroundings.lua")
 dofile(folder .. "/restore.lua")
-dofile(folder .. "/places.lua")
+dofile(folder .. (island and "/island.lua" or "/places.lua"))
 
 local function report(format, ...) minetest.log("action", "@server " .. string.format(format, ...)) end
 
 minetest.register_on_joinplayer(function(player)
+	-- The island's picture holds nothing but the island.
 	player:hud_set_flags({hotbar = false, healthbar = false, breathbar = false, minimap = false,
-		minimap_radar = false, crosshair = true, wielditem = true})
-	player:hud_set_hotbar_itemcount(9)
+		minimap_radar = false, crosshair = not island, wielditem = not island})
+	player:hud_set_hotbar_itemcount(island and 3 or 9)
 	minetest.set_timeofday(0.5)
 	report('{"report":"join"}')
 end)
@@ -45,23 +46,12 @@ local function obey(player)
 	end)
 end
 
-local tick, biome, trunk = 0, "", nil
+local tick = 0
 minetest.register_globalstep(function()
 	local player = minetest.get_connected_players()[1]
 	if not player then return end
+	nfd.send(player)
 	obey(player)
-	local at = player:get_pos()
-	local eye = {x = at.x, y = at.y + nfd.EYE, z = at.z}
-	if tick % 10 == 0 then -- the two slow look-ups
-		biome = nfd.biome(at)
-		trunk = minetest.find_node_near(vector.round(eye), 6, {"group:tree"})
-	end
+	if tick % 10 == 0 then report('{"report":"state","biome":%q}', nfd.biome(player:get_pos())) end
 	tick = tick + 1
-	local kinds, distances = nfd.around(at, player:get_look_horizontal())
-	local pointed, distance = nfd.pointed(eye, player:get_look_dir())
-	report('{"report":"state","light":%d,"head":%s,"biome":%q,"kinds":%q,"distances":[%s],"pointed":%q,' ..
-		'"reach":%.2f,"trunk":%s}',
-		minetest.get_node_light(eye) or 15, tostring(nfd.liquid(nfd.node(eye.x, eye.y, eye.z))), biome, kinds,
-		table.concat(distances, ","), pointed, distance,
-		trunk and string.format("[%d,%d,%d]", trunk.x, trunk.y, trunk.z) or "null")
 end)

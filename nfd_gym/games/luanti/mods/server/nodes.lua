@@ -1,7 +1,4 @@
 -- Small questions about nodes that the other files share.
-nfd.EYE = 1.47 -- of the player, metres above the feet
-nfd.REACH = 4  -- nodes, with every tool of Minetest Game
-
 function nfd.node(x, y, z)
 	return minetest.get_node({x = math.floor(x + 0.5), y = math.floor(y + 0.5), z = math.floor(z + 0.5)}).name
 end

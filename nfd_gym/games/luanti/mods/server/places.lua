@@ -32,12 +32,20 @@ end
 
 local function soft(name) return name:find("leaves") or name:find("tree") or name:find("bush") end
 
--- At most half of the eight directions may be blocked right away.
+-- At most half of the eight directions may be blocked or end in water within two metres.
 local function roomy(at)
-	local kinds, distances = nfd.around(at, 0)
+	local y = math.floor(at.y + 0.51)
 	local blocked = 0
-	for k = 1, 8 do
-		if ("wlc"):find(kinds:sub(k, k)) and distances[k] <= 2 then blocked = blocked + 1 end
+	for k = 0, 7 do
+		for distance = 1, 2 do
+			local x, z = at.x + distance * math.cos(k * math.pi / 4), at.z + distance * math.sin(k * math.pi / 4)
+			local wall = nfd.solid(nfd.node(x, y + 1, z)) or nfd.solid(nfd.node(x, y + 2, z))
+			local firm = nfd.solid(nfd.node(x, y, z)) or nfd.solid(nfd.node(x, y - 1, z)) or nfd.solid(nfd.node(x, y - 2, z))
+			if wall or not firm then
+				blocked = blocked + 1
+				break
+			end
+		end
 	end
 	return blocked <= 4
 end

@@ -1,0 +1,53 @@
+"""Small repairs of a projected picture: pinholes between surfels, filling of what is unknown."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BEHIND = 1.15  # a pixel this much farther than both its neighbours shows through a gap
+
+
+def close_pinholes(colour: Tensor, depth: Tensor, sharp: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One-pixel gaps of colour (3,H,W), depth (H,W), sharp (H,W), closed from both sides."""
+    for dim in (-1, -2):
+        before, after = torch.roll(depth, 1, dim), torch.roll(depth, -1, dim)
+        far = torch.maximum(before, after)
+        alike = far < 1.1 * torch.minimum(before, after)
+        gap = alike & (depth > BEHIND * far)
+        if dim == -1:
+            gap[:, 0] = gap[:, -1] = False
+        else:
+            gap[0] = gap[-1] = False
+        mean = 0.5 * (torch.roll(colour, 1, dim) + torch.roll(colour, -1, dim))
+        colour = torch.where(gap, mean, colour)
+        least = torch.minimum(torch.roll(sharp, 1, dim), torch.roll(sharp, -1, dim))
+        sharp = torch.where(gap, least, sharp)
+        depth = torch.where(gap, 2.0 / (1.0 / before + 1.0 / after), depth)
+    return colour, depth, sharp
+
+
+def fill_unknown(
+    colour: Tensor, nearness: Tensor, unknown: Tensor, keep: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Colour (3,H,W) and nearness (H,W) with unknown pixels (H,W) filled smoothly from around
+    them (pull-push); `keep` (H,W) keeps its nearness."""
+    if not bool(unknown.any()):
+        return colour, nearness
+    weight = (~unknown).float()[None, None]
+    values = torch.cat([colour, nearness[None]])[None] * weight
+    levels = [(values, weight)]
+    while min(levels[-1][0].shape[-2:]) > 4:
+        values, weight = (F.avg_pool2d(x, 2, ceil_mode=True) for x in levels[-1])
+        levels.append((values, weight))
+    values, weight = levels[-1]
+    mean = values.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1e-6)
+    filled = torch.where(weight > 0, values / weight.clamp_min(1e-6), mean)
+    for values, weight in reversed(levels[:-1]):
+        up = F.interpolate(filled, values.shape[-2:], mode="bilinear", align_corners=False)
+        share = weight.clamp(0, 1)
+        filled = values + (1 - share) * up if weight is levels[0][1] else torch.where(
+            weight > 0, values / weight.clamp_min(1e-6), up
+        )
+    out = filled[0]
+    near = torch.where(keep, nearness, out[3])
+    return out[:3], torch.where(unknown, near, nearness)

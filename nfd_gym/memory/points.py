@@ -1,0 +1,320 @@
+"""Memory of points: filmed surfels (the atlas), painted surfels, the sky, and commanded edits.
+
+Trust has an order. Filmed surfels are never removed by looking: only a commanded edit removes those
+of a dug cell. The net's pictures are written where nothing was known, inside a commanded edit, or
+where a painted surfel is much coarser than the picture.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nfd_gym.memory import Edit, View
+from nfd_gym.memory.atlas import Atlas, Keep, cell_key, owner_cell, pack, unpack
+from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
+from nfd_gym.memory.picture import close_pinholes, fill_unknown
+from nfd_gym.memory.sky import sky_cells
+from nfd_gym.memory.surfels import ANY, Drawn, Surfels, draw
+
+DUG = 1  # edit kinds: 0 none, 1 dug, 2 + k placed block of kind k
+COARSE = 0.5  # sharpness below which painted surfels may be painted again
+HORIZON = 1 / 250.0  # nearness below which a pixel is sky
+SNAP, SNAP_SHARE = 0.15, 0.03  # metres and share of the depth within which lattice planes attract
+SHELL = 4  # squares along a face of a placed block that was not seen yet
+
+
+class Points(NamedTuple):
+    painted: Surfels  # (B,P,...) a ring; size 0 = free
+    head: Tensor  # (B,) long, next slot of the ring
+    cells: Tensor  # (B,E,3) long, edited cells, newest last
+    kinds: Tensor  # (B,E) long, 0 = free
+    sky: Tensor  # (B,SH,SW,4) uint8: colour and whether it was seen
+    now: Edit  # the edit of this tick
+
+
+@dataclass(frozen=True)
+class PointMemory:
+    """Reader and writer of points for pictures of `height` x `width` pixels."""
+
+    height: int
+    width: int
+    fov_y: float
+    atlas: Atlas
+    sky: Tensor  # (SH,SW,4) uint8 of the atlas
+    painted: int = 32768  # P
+    most_edits: int = 512  # E
+    edits: int = 2  # masks of a view: dug, placed
+
+    kind = "points"
+
+    def config(self) -> dict[str, Any]:
+        """JSON-able settings, as `build` takes them."""
+        names = ("height", "width", "fov_y", "painted", "most_edits")
+        return {name: getattr(self, name) for name in names}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The atlas, as `build` takes it."""
+        return {"atlas": pack(self.atlas.faces, self.sky.cpu().numpy())}
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PointMemory":
+        faces, sky = unpack(tensors["atlas"])
+        return cls(atlas=Atlas(faces), sky=torch.from_numpy(sky), **config)
+
+    def pointed(self, nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `pointed_cell`."""
+        return pointed_cell(nearness, pose)
+
+    def empty(self, num_envs: int) -> Points:
+        device = self.sky.device
+        zeros = lambda *shape, dtype: torch.zeros(num_envs, *shape, dtype=dtype, device=device)  # noqa: E731
+        return Points(
+            Surfels(
+                zeros(self.painted, 3, dtype=torch.float32),
+                zeros(self.painted, dtype=torch.uint8),
+                zeros(self.painted, dtype=torch.float32),
+                zeros(self.painted, 3, dtype=torch.uint8),
+            ),
+            zeros(dtype=torch.long),
+            zeros(self.most_edits, 3, dtype=torch.long),
+            zeros(self.most_edits, dtype=torch.long),
+            self.sky.expand(num_envs, -1, -1, -1),
+            Edit(zeros(dtype=torch.long), zeros(3, dtype=torch.long)),
+        )
+
+    def start(self, frames: Tensor, nearness: Tensor, poses: Tensor) -> Points:
+        """Given frames are taken in as painted surfels where the atlas knows nothing."""
+        state = self.empty(len(frames))
+        for i in range(frames.shape[1]):
+            view = self.read(state, frames[:, i], poses[:, i])
+            state = self.write(state, view, frames[:, i], nearness[:, i], poses[:, i])
+        return state
+
+    # ---- edit -------------------------------------------------------------------------------
+
+    def edit(self, state: Points, edit: Edit | None) -> Points:
+        """Dug cells lose their surfels, placed cells are noted; the read that follows shows it."""
+        if edit is None or not bool((edit.kind > 0).any()):
+            return state._replace(now=Edit(torch.zeros_like(state.now.kind), state.now.cell))
+        cells, kinds = state.cells.clone(), state.kinds.clone()
+        size = state.painted.size.clone()
+        for env in (edit.kind > 0).nonzero()[:, 0].tolist():
+            cell = edit.cell[env]
+            same = (cells[env] == cell).all(-1) & (kinds[env] > 0)
+            slot = int(same.nonzero()[0]) if bool(same.any()) else int(kinds[env].argmin())
+            if kinds[env, slot] > 0 and not bool(same.any()):  # full: the oldest is forgotten
+                cells[env], kinds[env] = cells[env].roll(-1, 0), kinds[env].roll(-1, 0)
+                slot = self.most_edits - 1
+            cells[env, slot], kinds[env, slot] = cell, edit.kind[env]
+            if edit.kind[env] == DUG:
+                inside = (state.painted.position[env] - cell).abs().amax(-1) < 0.51
+                size[env] = torch.where(inside, 0.0, size[env])
+        return state._replace(
+            cells=cells, kinds=kinds, painted=state.painted._replace(size=size), now=edit
+        )
+
+    # ---- read -------------------------------------------------------------------------------
+
+    def read(self, state: Points, frame: Tensor, pose: Tensor) -> View:
+        views = [self._read_one(state, env, pose[env]) for env in range(len(pose))]
+        return View(*(torch.stack(fields) for fields in zip(*views, strict=True)))
+
+    def drawn(self, state: Points, env: int, pose: Tensor) -> tuple[Drawn, int]:
+        """Surfels of one environment from one pose, and how many of them are filmed."""
+        gone = state.cells[env][state.kinds[env] > 0]
+        keep = Keep(self.atlas, gone) if len(gone) else None
+        filmed = self.atlas.gather(
+            self.atlas.visible(pose, self.height, self.width, self.fov_y), keep
+        )
+        used = (state.painted.size[env] > 0).nonzero()[:, 0]
+        painted = Surfels(*(field[env].index_select(0, used) for field in state.painted))
+        painted = _front(painted, pose)
+        both = Surfels(*(torch.cat(pair) for pair in zip(filmed, painted, strict=True)))
+        return draw(both, pose, self.height, self.width, self.fov_y), len(filmed.size)
+
+    def _read_one(self, state: Points, env: int, pose: Tensor) -> tuple[Tensor, ...]:
+        drawn, filmed = self.drawn(state, env, pose)
+        colour, depth = drawn.colour.permute(2, 0, 1) / 127.5 - 1.0, drawn.depth
+        sharp = torch.where(drawn.width > 0, (1.0 / drawn.width.clamp_min(1e-6)).clamp_max(1.0), 0)
+        loose = (drawn.index >= filmed) & (sharp < COARSE)
+        colour, depth, sharp = close_pinholes(colour, depth, sharp)
+        rays = pixel_rays(pose[None], self.height, self.width, self.fov_y)[0]
+        rows, columns = sky_cells(rays, *state.sky.shape[1:3])
+        beyond = state.sky[env, rows, columns]
+        open_air = (sharp == 0) & (beyond[..., 3] > 0)
+        colour = torch.where(open_air, beyond[..., :3].permute(2, 0, 1) / 127.5 - 1.0, colour)
+        sharp = torch.where(open_air, torch.ones_like(sharp), sharp)
+        nearness = torch.where(depth.isfinite(), 1.0 / depth, 0.0)
+        edited = torch.zeros(2, self.height, self.width, device=pose.device)
+        kind = int(state.now.kind[env])
+        if kind:
+            enter = cube_entry(rays, pose, state.now.cell[env])
+            front = torch.where(nearness > 0, 1.0 / nearness.clamp_min(1e-6), torch.inf)
+            inside = enter.isfinite() & (enter < front + 0.05)
+            if kind > DUG:  # the new block hides what is behind it
+                nearness = torch.where(inside, 1.0 / enter, nearness)
+            edited[0 if kind == DUG else 1] = inside.float()
+            sharp = torch.where(inside, torch.zeros_like(sharp), sharp)
+        unknown = sharp == 0
+        colour, nearness = fill_unknown(colour, nearness, unknown, keep=edited[1] > 0)
+        may_write = unknown | loose
+        return colour, nearness[None], sharp[None], edited, may_write[None].float()
+
+    def solid(self, state: Points, cells: Tensor) -> Tensor:
+        """Whether cells (B,K,3) are blocks: those that own a face, less the dug, and the placed."""
+        solid = self.atlas.solid(cells)
+        keys = cell_key(cells)
+        for env in range(len(cells)):
+            kinds = state.kinds[env]
+            used = state.painted.size[env] > 0
+            if bool(used.any()):
+                facing = state.painted.facing[env][used]
+                flat = facing != ANY
+                owners = owner_cell(state.painted.position[env][used][flat], facing[flat])
+                near = (owners - cells[env, len(cells[env]) // 2]).abs().amax(-1) <= 4
+                solid[env] |= torch.isin(keys[env], cell_key(owners[near]))
+            if bool((kinds > 0).any()):
+                edited = cell_key(state.cells[env])
+                solid[env] &= ~torch.isin(keys[env], edited[kinds == DUG])
+                solid[env] |= torch.isin(keys[env], edited[kinds > DUG])
+        return solid
+
+    # ---- write ------------------------------------------------------------------------------
+
+    def write(
+        self, state: Points, view: View, frame: Tensor, nearness: Tensor, pose: Tensor
+    ) -> Points:
+        if not bool((view.open > 0).any()):
+            return state
+        painted = Surfels(*(field.clone() for field in state.painted))
+        head, sky = state.head.clone(), state.sky
+        for env in range(len(pose)):
+            chosen = view.open[env, 0] > 0
+            if not bool(chosen.any()):
+                continue
+            rays = pixel_rays(pose[env][None], self.height, self.width, self.fov_y)[0]
+            air = chosen & (nearness[env] < HORIZON)
+            if bool(air.any()):
+                sky = sky.clone()
+                rows, columns = sky_cells(rays[air], *sky.shape[1:3])
+                sky[env, rows, columns, :3] = frame[env][air]
+                sky[env, rows, columns, 3] = 1
+            solid = chosen & ~air
+            if int(state.now.kind[env]) and bool(solid.any()):
+                self._carve(painted, env, view, nearness[env], pose[env])
+            new = self._surfels(frame[env], nearness[env], pose[env], rays, solid)
+            if int(state.now.kind[env]) > DUG:
+                new = _with_shell(new, state.now.cell[env])
+            self._append(painted, head, env, new)
+        return state._replace(painted=painted, head=head, sky=sky)
+
+    def _surfels(
+        self, frame: Tensor, nearness: Tensor, pose: Tensor, rays: Tensor, chosen: Tensor
+    ) -> Surfels:
+        """Pixels `chosen` (H,W) as surfels, on the lattice plane next to their depth if near."""
+        ray, colour = rays[chosen], frame[chosen]
+        depth = 1.0 / nearness[chosen].clamp_min(1e-6)
+        eye = pose[:3]
+        point = eye + depth[:, None] * ray
+        plane = torch.floor(point) + 0.5
+        reach = (plane - eye) / torch.where(ray.abs() < 1e-6, torch.full_like(ray, 1e-6), ray)
+        off = (reach - depth[:, None]).abs()
+        error, axis = off.min(dim=1)
+        snaps = error < SNAP + SNAP_SHARE * depth
+        along = reach.gather(1, axis[:, None])[:, 0]
+        depth = torch.where(snaps, along, depth)
+        toward = ray.gather(1, axis[:, None])[:, 0] < 0
+        facing = torch.where(snaps, 2 * axis + toward.long(), torch.full_like(axis, ANY))
+        cosine = ray.gather(1, axis[:, None])[:, 0].abs() / ray.norm(dim=1)
+        stretch = torch.where(snaps, cosine.clamp_min(0.1) ** -0.5, torch.ones_like(depth))
+        size = (depth / focal_length(self.height, self.fov_y) * stretch).clamp_min(1 / 16)
+        return Surfels(eye + depth[:, None] * ray, facing.to(torch.uint8), size, colour)
+
+    def _carve(
+        self, painted: Surfels, env: int, view: View, nearness: Tensor, pose: Tensor
+    ) -> None:
+        """Removes painted surfels that stand in front of what the edit now shows."""
+        column, row, depth = project(
+            painted.position[env][None], pose[None], self.height, self.width, self.fov_y
+        )
+        x, y = column[0].floor().long(), row[0].floor().long()
+        inside = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height) & (depth[0] > 0)
+        x, y = x.clamp(0, self.width - 1), y.clamp(0, self.height - 1)
+        opened = view.edited[env].amax(0)[y, x] > 0
+        shown = 1.0 / nearness[y, x].clamp_min(1e-6)
+        painted.size[env][inside & opened & (depth[0] < 0.97 * shown - 0.03)] = 0.0
+
+    def _append(self, painted: Surfels, head: Tensor, env: int, new: Surfels) -> None:
+        count = min(len(new.size), self.painted)
+        slots = (int(head[env]) + torch.arange(count, device=head.device)) % self.painted
+        for field, value in zip(painted, new, strict=True):
+            field[env][slots] = value[:count]
+        head[env] = (head[env] + count) % self.painted
+
+
+def cube_entry(rays: Tensor, pose: Tensor, cell: Tensor) -> Tensor:
+    """Depth (H,W) at which rays (H,W,3) from a pose enter the unit cube of a cell; inf: they miss."""
+    ray = torch.where(rays.abs() < 1e-6, torch.full_like(rays, 1e-6), rays)
+    a = (cell - 0.5 - pose[:3]) / ray
+    b = (cell + 0.5 - pose[:3]) / ray
+    enter, leave = torch.minimum(a, b).amax(-1), torch.maximum(a, b).amin(-1)
+    return torch.where((enter < leave) & (enter > 0.02), enter, torch.inf)
+
+
+def pointed_cell(nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The block under the middle of pictures (B,H,W): its distance in metres (B,), its cell (B,3),
+    and the free cell before it."""
+    height, width = nearness.shape[1:]
+    near = nearness[:, height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1]
+    depth = 1.0 / near.mean((1, 2)).clamp_min(1e-6)
+    eye, forward, _, _ = axes(pose)
+    hit = eye + depth[:, None] * forward
+    plane = torch.floor(hit) + 0.5
+    axis = ((plane - eye) / torch.where(forward.abs() < 1e-6, 1e-6, forward) - depth[:, None])
+    axis = axis.abs().argmin(1, keepdim=True)
+    normal = torch.zeros_like(hit).scatter(1, axis, -forward.gather(1, axis).sign())
+    exact = hit.scatter(1, axis, plane.gather(1, axis))
+    inner = torch.round(exact - 0.25 * normal).long()
+    outer = torch.round(exact + 0.25 * normal).long()
+    return depth.clamp_max(1000.0), inner, outer
+
+
+def _front(surfels: Surfels, pose: Tensor) -> Surfels:
+    """Those whose front side shows."""
+    axis = (surfels.facing.long() // 2).clamp_max(2)
+    along = (surfels.position - pose[:3]).gather(1, axis[:, None])[:, 0]
+    away = torch.where(surfels.facing % 2 == 1, along, -along)
+    chosen = ((away < 0) | (surfels.facing == ANY)).nonzero()[:, 0]
+    return Surfels(*(field.index_select(0, chosen) for field in surfels))
+
+
+def _with_shell(new: Surfels, cell: Tensor) -> Surfels:
+    """Adds coarse squares of the mean colour on all faces of a placed block: its unseen sides hide
+    what is behind them until they are painted."""
+    on_it = (new.position - cell).abs().amax(1) < 0.51
+    if not bool(on_it.any()):
+        return new
+    mean = new.colour[on_it].float().mean(0).round().to(torch.uint8)
+    middle = (torch.arange(SHELL, device=cell.device) + 0.5) / SHELL - 0.5
+    u, v = torch.meshgrid(middle, middle, indexing="ij")
+    parts, facings = [], []
+    for facing in range(6):
+        axis, sign = facing // 2, 1.0 if facing % 2 else -1.0
+        face = torch.stack([u.flatten(), v.flatten()], dim=1)
+        columns = [c for c in range(3) if c != axis]
+        points = torch.full((SHELL * SHELL, 3), 0.5 * sign, device=cell.device)
+        points[:, columns] = face
+        parts.append(points + cell)
+        facings.append(torch.full((SHELL * SHELL,), facing, device=cell.device))
+    position = torch.cat(parts).to(torch.float32)
+    count = len(position)
+    shell = Surfels(
+        position,
+        torch.cat(facings).to(torch.uint8),
+        torch.full((count,), 1.0 / SHELL, device=cell.device),
+        mean.expand(count, 3),
+    )
+    return Surfels(*(torch.cat(pair) for pair in zip(shell, new, strict=True)))

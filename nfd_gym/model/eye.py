@@ -1,0 +1,229 @@
+"""The body of a player with a camera: rotation exact, displacement and commanded edits learned.
+
+The eye's displacement is predicted from the action, the last displacements and the solid cells
+around it; whether attack or use acts in this tick from the action, the time since it last did and
+the distance of what the middle of the picture points at.
+"""
+
+import math
+from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nfd_gym import settings
+from nfd_gym.keyboard import KEY_INDEX, LOG_SCALE, PITCH, YAW
+from nfd_gym.model.body import Edit, Move
+
+PITCH_LIMIT = 89.5
+SIDE, LOW, HIGH = 1, -3, 2  # cells around the eye's: -1..1 to the sides, -3..2 in height
+CELLS = (2 * SIDE + 1) ** 2 * (HIGH - LOW + 1)
+KEYS = ("forward", "back", "left", "right", "jump", "sneak", "attack", "use")
+TIMER = 8.0  # ticks that a timer counts to
+
+
+@dataclass(frozen=True, kw_only=True)
+class EyeBodyConfig:
+    kinds: tuple[str, ...] = ("brick", "plank", "violet")  # block kinds, chosen with hotbar.1 ..
+    reach: float = 4.5  # metres
+    hidden: int = 192
+
+
+class Motion(NamedTuple):
+    """Columns of the motion tensor (B,M), named."""
+
+    last: Tensor  # (B,3) displacement of the last tick, world axes
+    before: Tensor  # (B,3) displacement of the tick before
+    timers: Tensor  # (B,2) ticks since the last dig and the last place, over TIMER, at most 1
+    held: Tensor  # (B,2) attack and use in the last tick
+    slot: Tensor  # (B,1) chosen block kind
+
+
+WIDTHS = (3, 3, 2, 2, 1)
+
+
+class EyeBody(nn.Module):
+    """Rotation from the action; `legs` give the displacement, `hands` the event."""
+
+    kind = "eye"
+    pose_width = 5
+
+    def __init__(self, config: EyeBodyConfig) -> None:
+        super().__init__()
+        self.shape = config
+        self.width = 3 + 2 + len(config.kinds) + 3  # K of the control vector
+        inputs = len(KEYS) + 6 + CELLS + 3 + 2 + 2
+        h = config.hidden
+        self.legs = nn.Sequential(
+            nn.Linear(inputs, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 3)
+        )
+        self.hands = nn.Sequential(nn.Linear(2 + 2 + 2 + 2, 64), nn.SiLU(), nn.Linear(64, 3))
+
+    # ---- the verbs of a body ----------------------------------------------------------------
+
+    def start(self, poses: Tensor, actions: Tensor, events: Tensor | None = None) -> Tensor:
+        """Motion (B,M) at the end of poses (B,T,5), actions (B,T,A), events (B,T) 0 / 1 / 2."""
+        count = poses.shape[1]
+        still = poses.new_zeros(len(poses), 3)
+        last = poses[:, -1, :3] - poses[:, -2, :3] if count > 1 else still
+        before = poses[:, -2, :3] - poses[:, -3, :3] if count > 2 else still
+        timers = poses.new_ones(len(poses), 2)
+        slot = poses.new_zeros(len(poses), 1)
+        for i in range(count):
+            timers = (timers + 1 / TIMER).clamp_max(1.0)
+            if events is not None:
+                done = torch.stack([events[:, i] == 1, events[:, i] == 2], dim=1)
+                timers = torch.where(done, 0.0, timers)
+            slot = self._slot(slot, actions[:, i])
+        held = actions[:, -1, [KEY_INDEX["attack"], KEY_INDEX["use"]]]
+        return torch.cat([last, before, timers, held, slot], dim=1)
+
+    @torch.no_grad()
+    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+        """The eye after `action` (B,A), and the block that attack or use changes in this tick: the
+        one under the middle of the picture on show."""
+        turned = turn(state.pose, action)
+        inputs, quarter = self.inputs(memory, state.memory, turned, state.motion, action)
+        step = unturn(self.legs(inputs) * STEP, quarter)
+        pose = torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1)
+        distance, inner, outer = memory.pointed(state.nearness, state.pose)
+        event = self.event_logits(state.motion, action, distance).argmax(-1)
+        event = torch.where(distance <= self.shape.reach + 0.1, event, 0)
+        motion, control = self.after(pose, state.pose, state.motion, action, event)
+        slot = motion[:, -1].long()
+        kind = torch.where(event == 2, 2 + slot, event)
+        cell = torch.where((event == 2)[:, None], outer, inner)
+        return Move(pose, motion, control, Edit(kind, cell))
+
+    @property
+    def edits(self) -> tuple[str, ...]:
+        return ("dig", *(f"place {kind}" for kind in self.shape.kinds))
+
+    def config(self) -> dict[str, Any]:
+        """JSON-able settings, as `build` takes them."""
+        return settings.to_json(self.shape)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, as `build` takes them."""
+        return dict(self.state_dict())
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "EyeBody":
+        body = cls(settings.from_json(EyeBodyConfig, config, "body"))
+        body.load_state_dict(dict(tensors))
+        return body.eval().requires_grad_(False)
+
+    def after(
+        self, pose: Tensor, last_pose: Tensor, motion: Tensor, action: Tensor, event: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Motion and control of a tick whose event (B,) 0 none, 1 dig, 2 place is known."""
+        old = Motion(*motion.split(WIDTHS, 1))
+        step = pose[:, :3] - last_pose[:, :3]
+        timers = (old.timers + 1 / TIMER).clamp_max(1.0)
+        timers = torch.where(torch.stack([event == 1, event == 2], dim=1), 0.0, timers)
+        slot = self._slot(old.slot, action)
+        held = action[:, [KEY_INDEX["attack"], KEY_INDEX["use"]]]
+        new = torch.cat([step, old.last, timers, held, slot], dim=1)
+        yaw, pitch = torch.deg2rad(pose[:, 3]), torch.deg2rad(pose[:, 4])
+        ahead = -yaw.sin() * step[:, 0] + yaw.cos() * step[:, 2]
+        aside = -yaw.cos() * step[:, 0] - yaw.sin() * step[:, 2]
+        control = torch.cat(
+            [
+                4 * torch.stack([ahead, aside, step[:, 1]], dim=1),
+                torch.stack([pitch.sin(), pitch.cos()], dim=1),
+                F.one_hot(slot[:, 0].long(), len(self.shape.kinds)).float(),
+                F.one_hot(event.long(), 3).float(),
+            ],
+            dim=1,
+        )
+        return new, control
+
+    def event_logits(self, motion: Tensor, action: Tensor, pointed: Tensor) -> Tensor:
+        """Logits (B,3) of none, dig, place."""
+        old = Motion(*motion.split(WIDTHS, 1))
+        reach = self.shape.reach
+        near = torch.stack([(pointed <= reach).float(), (reach - pointed).clamp(-1, 1)], dim=1)
+        held = action[:, [KEY_INDEX["attack"], KEY_INDEX["use"]]]
+        out: Tensor = self.hands(torch.cat([held, old.timers, old.held, near], dim=1))
+        return out
+
+    def trace(self, poses: Tensor, actions: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
+        """Motion (T,M) and control (T,K) along a recorded clip: poses (T,5), actions (T,A), events
+        (T,) 0 / 1 / 2."""
+        motion = self.start(poses[None, :1], actions[None, :1])
+        motions, controls = [motion], [torch.zeros(1, self.width)]
+        for i in range(1, len(poses)):
+            motion, control = self.after(
+                poses[i : i + 1], poses[i - 1 : i], motion, actions[i : i + 1], events[i : i + 1]
+            )
+            motions.append(motion)
+            controls.append(control)
+        return torch.cat(motions), torch.cat(controls)
+
+    # ---- parts ------------------------------------------------------------------------------
+
+    def _slot(self, slot: Tensor, action: Tensor) -> Tensor:
+        for kind in range(len(self.shape.kinds)):
+            pressed = action[:, KEY_INDEX[f"hotbar.{kind + 1}"], None] > 0.5
+            slot = torch.where(pressed, float(kind), slot)
+        return slot
+
+    def inputs(
+        self, memory: Any, memory_state: Any, pose: Tensor, motion_row: Tensor, action: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Inputs (B,·) in axes turned by whole quarters so that the heading is within 45 degrees of
+        +z, and the number of quarters (B,)."""
+        motion = Motion(*motion_row.split(WIDTHS, 1))
+        quarter = torch.round(pose[:, 3] / 90.0).long() % 4
+        heading = torch.deg2rad(pose[:, 3] - 90.0 * torch.round(pose[:, 3] / 90.0))
+        cell = torch.round(pose[:, :3])
+        fraction = turned_by(pose[:, :3] - cell, quarter)
+        offsets = unturn(_offsets(pose.device).expand(len(pose), -1, -1), quarter)
+        solid = memory.solid(memory_state, (cell[:, None] + offsets).round().long()).float()
+        keys = action[:, [KEY_INDEX[key] for key in KEYS]]
+        return torch.cat(
+            [
+                keys,
+                turned_by(motion.last, quarter) / STEP,
+                turned_by(motion.before, quarter) / STEP,
+                solid,
+                fraction,
+                torch.stack([heading.sin(), heading.cos()], dim=1),
+                motion.timers,
+            ],
+            dim=1,
+        ), quarter
+
+
+STEP = 0.2  # metres, about a tick's walk: the unit of displacements
+
+
+def turn(pose: Tensor, action: Tensor) -> Tensor:
+    """Poses (B,5) turned by the camera of actions (B,A), not moved."""
+    camera = action[:, [PITCH, YAW]]
+    degrees = camera.sign() * torch.expm1(camera.abs() * LOG_SCALE)
+    yaw = pose[:, 3] + degrees[:, 1]
+    pitch = (pose[:, 4] + degrees[:, 0]).clamp(-PITCH_LIMIT, PITCH_LIMIT)
+    return torch.cat([pose[:, :3], yaw[:, None], pitch[:, None]], dim=1)
+
+
+def turned_by(vectors: Tensor, quarters: Tensor) -> Tensor:
+    """World vectors (B,...,3) in axes turned by quarters (B,) of the yaw."""
+    angle = (quarters * (math.pi / 2)).view(-1, *[1] * (vectors.ndim - 2))
+    c, s = angle.cos(), angle.sin()
+    x, y, z = vectors.unbind(-1)
+    return torch.stack([c * x + s * z, y, -s * x + c * z], dim=-1)
+
+
+def unturn(vectors: Tensor, quarters: Tensor) -> Tensor:
+    """The inverse of `turned_by`."""
+    return turned_by(vectors, -quarters)
+
+
+def _offsets(device: torch.device) -> Tensor:
+    sides, heights = range(-SIDE, SIDE + 1), range(LOW, HIGH + 1)
+    grid = [(float(x), float(y), float(z)) for y in heights for x in sides for z in sides]
+    return torch.tensor(grid, device=device)

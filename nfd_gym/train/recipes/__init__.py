@@ -1,0 +1,13 @@
+"""Recipes: one file of data per shipped world, from recordings to the world folder."""
+
+from nfd_gym.settings import nearest
+from nfd_gym.train.recipe import Recipe, RecipeError
+from nfd_gym.train.recipes.island import ISLAND
+
+RECIPES: dict[str, Recipe] = {"island": ISLAND}
+
+
+def find_recipe(name: str) -> Recipe:
+    if name not in RECIPES:
+        raise RecipeError(f"no recipe {name!r}; did you mean {nearest(name, RECIPES)!r}?")
+    return RECIPES[name]

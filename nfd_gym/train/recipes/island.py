@@ -1,0 +1,36 @@
+"""Recipe of NFD-Minecraft-v0: the island, with depth, a memory of points and an atlas."""
+
+from nfd_gym.model.denoiser import DenoiserConfig
+from nfd_gym.model.eye import EyeBodyConfig
+from nfd_gym.model.tokenizer import TokenizerConfig
+from nfd_gym.train.loop import LoopConfig
+from nfd_gym.train.recipe import Recipe
+from nfd_gym.train.stages.denoiser import FlowLoss
+from nfd_gym.train.views import ViewSettings
+from nfd_gym.world import WorldSettings
+
+CHANNELS, DEPTH_CHANNELS = 224, 32
+BODY = EyeBodyConfig(kinds=("brick", "plank", "violet"), reach=4.5)
+CONTROL = 25 + 3 + 2 + len(BODY.kinds) + 3
+
+ISLAND = Recipe(
+    name="island",
+    world="minecraft-island",
+    nodes=("island:brick", "island:plank", "island:violet"),
+    fov_y=72.0,
+    tokenizer=TokenizerConfig(channels=CHANNELS, depth_channels=DEPTH_CHANNELS, whiten=0.5),
+    tokenizer_frames=4000,
+    atlas_every=4,
+    views=ViewSettings(),
+    body=BODY,
+    body_steps=6000,
+    denoiser=DenoiserConfig(
+        channels=CHANNELS + DEPTH_CHANNELS, control_width=CONTROL, width=192, depth=6, heads=6,
+        window=0, masks=3, rays=True,
+    ),  # fmt: skip
+    loss=FlowLoss(),
+    loop=LoopConfig(minutes=60.0, lr=1.5e-3, ema=0.998, bf16=True),
+    batch=12,
+    settings=WorldSettings(),
+    starts=40,
+)

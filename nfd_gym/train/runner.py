@@ -1,0 +1,191 @@
+"""Runs the stages of a recipe in order; a stage that has finished is not run again.
+
+OUT/tokenizer.safetensors, atlas.npz, views/, body.safetensors, denoiser/checkpoint.safetensors and
+the world folder: to repeat a stage, delete what it wrote.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.multiprocessing as processes
+
+from nfd_gym.data import Source, open_source
+from nfd_gym.memory.points import PointMemory
+from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.eye import EyeBody
+from nfd_gym.settings import nearest
+from nfd_gym.train import loop
+from nfd_gym.train.distributed import Team
+from nfd_gym.train.recipe import Recipe, RecipeError
+from nfd_gym.train.stages import atlas, body, tokenizer, world
+from nfd_gym.train.stages.denoiser import DenoiserStage
+from nfd_gym.train.stages.shards import ShardWriter, ViewLoader
+from nfd_gym.train.views import replay
+
+STAGES = ("tokenizer", "atlas", "views", "body", "denoiser", "world")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    recipe: Recipe
+    data: Path
+    out: Path
+    workers: int = 2  # processes, one thread each
+    clips: int | None = None  # at most so many clips; None: all
+
+
+def run(job: Job, only: str | None = None) -> None:
+    """All stages, or the one called `only`."""
+    if only is not None and only not in STAGES:
+        raise RecipeError(f"no stage {only!r}; did you mean {nearest(only, STAGES)!r}?")
+    job.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    stages: dict[str, Callable[[Job], None]] = {
+        "tokenizer": _tokenizer, "atlas": _atlas, "views": _views, "body": _body,
+        "denoiser": _denoiser, "world": _world,
+    }  # fmt: skip
+    for name in STAGES if only is None else (only,):
+        begin = time.monotonic()
+        stages[name](job)
+        print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+
+
+def _tokenizer(job: Job) -> None:
+    path = job.out / "tokenizer.safetensors"
+    if not path.exists():
+        with_source = open_source(job.data)
+        fitted = tokenizer.fit(with_source, job.recipe.tokenizer, job.recipe.tokenizer_frames)
+        tokenizer.save(fitted, path)
+
+
+def _atlas(job: Job) -> None:
+    path = job.out / "atlas.npz"
+    if not path.exists():
+        source = open_source(job.data)
+        faces, sky = atlas.film(source, job.recipe.fov_y, job.recipe.atlas_every, job.clips)
+        atlas.save(faces, sky, path)
+        print(f"atlas: {len(faces.cell)} faces, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _views(job: Job) -> None:
+    _spawn(_views_worker, job)
+
+
+def _views_worker(rank: int, job: Job) -> None:
+    torch.set_num_threads(1)
+    recipe, source = job.recipe, open_source(job.data)
+    fixed = load_parts(job)
+    done = job.out / "views" / f"done-{rank}.json"
+    first = json.loads(done.read_text()) if done.exists() else 0
+    chosen = _clips(source, job)[rank :: job.workers]
+    writer = ShardWriter(job.out / "views", f"{rank}-{first:05d}")
+    for position, index in enumerate(chosen):
+        if position < first:
+            continue
+        clip = source.read(index)
+        random = np.random.default_rng(np.random.SeedSequence([1, index]))
+        for record, legs in replay(
+            fixed.memory, fixed.body, fixed.tokenizer, clip, recipe.nodes, recipe.views, random
+        ):
+            writer.add(record, legs)
+        if writer.number and not writer.records:
+            done.write_text(json.dumps(position + 1))
+        if position % 10 == 0:
+            print(f"views {rank}: {position + 1} of {len(chosen)} clips", file=sys.stderr, flush=True)
+    writer.flush()
+    done.write_text(json.dumps(len(chosen)))
+
+
+def _clips(source: Source, job: Job) -> list[int]:
+    order = np.random.default_rng(0).permutation(len(source.names))
+    return [int(index) for index in order[: job.clips]]
+
+
+def _body(job: Job) -> None:
+    path = job.out / "body.safetensors"
+    if not path.exists():
+        fitted = body.fit(shard_folders(job), job.recipe.body, job.recipe.body_steps)
+        body.save(fitted, path)
+
+
+def _denoiser(job: Job) -> None:
+    _spawn(_denoiser_worker, job)
+
+
+def _denoiser_worker(rank: int, job: Job) -> None:
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("medium")
+    if job.workers > 1:
+        os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(job.workers)}
+    torch.manual_seed(0)
+    model = Denoiser(job.recipe.denoiser)
+    folders = shard_folders(job)
+
+    def loader_at(first: int, team: Team) -> ViewLoader:
+        return ViewLoader(folders, job.recipe.batch, 0, first, team.rank, team.ranks)
+
+    stage = DenoiserStage(model, job.recipe.loss)
+    loop.train(stage, loader_at, job.out / "denoiser", job.recipe.loop, "cpu")
+
+
+def _world(job: Job) -> None:
+    recipe, source = job.recipe, open_source(job.data)
+    parts = load_parts(job)
+    denoiser = Denoiser(recipe.denoiser)
+    denoiser.load_state_dict(loop.weights(job.out / "denoiser"))
+    about = {"recipe": recipe.name, "minutes": recipe.loop.minutes}
+    made = world.assemble(
+        recipe.world, source, parts.tokenizer, denoiser, parts.memory, parts.body,
+        recipe.settings, about,
+    )  # fmt: skip
+    world.export(made, source, job.out / recipe.world, recipe.starts)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    tokenizer: tokenizer.Tokenizer
+    memory: PointMemory
+    body: EyeBody
+
+
+def load_parts(job: Job) -> Fixed:
+    """What the stages before `views` made; the body is untrained until its stage has run."""
+    shape = job.recipe.tokenizer
+    code = tokenizer.load(job.out / "tokenizer.safetensors", shape)
+    filmed, sky = atlas.load(job.out / "atlas.npz")
+    memory = PointMemory(shape.height, shape.width, job.recipe.fov_y, filmed, sky)
+    path = job.out / "body.safetensors"
+    moved = body.load(path, job.recipe.body) if path.exists() else EyeBody(job.recipe.body)
+    return Fixed(code, memory, moved.eval().requires_grad_(False))
+
+
+def shard_folders(job: Job) -> list[Path]:
+    folders = sorted(path.parent for path in (job.out / "views").glob("[!.]*/count.json"))
+    if not folders:
+        raise RecipeError(f"{job.out / 'views'} holds no records; run the stage `views` first.")
+    return folders
+
+
+def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
+    """`workers` processes; a free port of this machine is their meeting point."""
+    if job.workers == 1:
+        work(0, job)
+        return
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    os.environ["MASTER_PORT"] = str(_free_port())
+    processes.spawn(work, args=(job,), nprocs=job.workers, join=True)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as box:
+        box.bind(("127.0.0.1", 0))
+        return int(box.getsockname()[1])

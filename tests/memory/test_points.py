@@ -1,0 +1,153 @@
+"""Laws of the memory of points: what was filmed comes back, edits stay, nothing filmed is lost."""
+
+import numpy as np
+import pytest
+import torch
+
+from nfd_gym.memory import Edit
+from nfd_gym.memory.atlas import Atlas, Faces, pack, unpack
+from nfd_gym.memory.points import DUG, PointMemory, cube_entry, pointed_cell
+from nfd_gym.world.state import named_tensors
+from tests.memory.room import SIZE, filmed, pose_at, psnr, seen_from
+
+VIEWS = [pose_at(1.1, 0.7, 17, 5), pose_at(-2.2, 1.9, 200, -12), pose_at(0.3, -3.1, 96, 24)]
+
+
+def edit(kind: int, cell: tuple[int, int, int]) -> Edit:
+    return Edit(torch.tensor([kind]), torch.tensor([cell]))
+
+
+def shown(memory: PointMemory, state, pose: np.ndarray):
+    frame, _, at = seen_from(pose)
+    return memory.read(state, frame, at)
+
+
+@pytest.mark.parametrize("pose", VIEWS, ids=["near", "behind", "down"])
+def test_read_shows_the_filmed_room_from_a_new_place(pose):
+    frame, near, at = seen_from(pose)
+    view = filmed().read(filmed().empty(1), frame, at)
+    assert (view.sharp > 0).float().mean() > 0.99
+    assert psnr(view.colour, frame) > 24
+    error = (view.nearness[:, 0] - near).abs() / near
+    assert float(error.median()) < 0.01
+
+
+def test_pack_inverts_and_is_small():
+    faces, sky = filmed().atlas.faces, filmed().sky.numpy()
+    packed = pack(faces, sky)
+    again, sky_again = unpack(packed)
+    assert all(np.array_equal(a, b) for a, b in zip(faces, again, strict=True))
+    assert np.array_equal(sky, sky_again)
+    assert len(packed) < faces.texels.nbytes
+
+
+def test_looking_and_walking_changes_nothing_that_was_filmed():
+    memory, random = filmed(), np.random.default_rng(0)
+    state = memory.empty(1)
+    before = [shown(memory, state, pose).colour for pose in VIEWS]
+    for _ in range(40):  # pictures that contradict everything are written wherever it is allowed
+        pose = pose_at(*random.uniform(-3, 3, 2), random.uniform(0, 360), random.uniform(-40, 40))
+        frame, near, at = seen_from(pose)
+        view = memory.read(state, frame, at)
+        state = memory.write(state, view, 255 - frame, near * 4, at)
+    known = [shown(memory, memory.empty(1), pose).sharp > 0 for pose in VIEWS]
+    faces = memory.atlas.faces
+    assert faces is filmed().atlas.faces
+    for pose, old, mask in zip(VIEWS, before, known, strict=True):
+        clean = memory.read(state._replace(painted=memory.empty(1).painted), *seen_from(pose)[::2])
+        assert torch.equal(clean.colour[mask.expand(-1, 3, -1, -1)], old[mask.expand(-1, 3, -1, -1)])
+
+
+def test_a_dug_block_loses_its_faces_and_stays_dug():
+    memory = filmed()
+    pose = pose_at(0.0, 0.0, 0, 20)
+    frame, near, at = seen_from(pose)
+    distance, inner, _ = pointed_cell(near, at)
+    assert float(distance) < 6
+    state = memory.edit(memory.empty(1), Edit(torch.tensor([DUG]), inner))
+    view = memory.read(state, frame, at)
+    middle = (SIZE[0] // 2, SIZE[1] // 2)
+    assert view.edited[0, 0][middle] == 1 and view.open[0, 0][middle] == 1
+    later = memory.read(memory.edit(state, None), frame, at)
+    assert later.edited.sum() == 0  # the mask is of its tick only
+    assert later.sharp[0, 0][middle] == 0  # but the faces stay away
+    assert not bool(memory.solid(state, inner[:, None])[0, 0])
+
+
+def test_a_placed_block_hides_what_is_behind_it_from_sides_that_were_not_seen():
+    memory = filmed()
+    cell = torch.tensor([[0, 1, 3]])
+    front = pose_at(-0.5, -2.0, 0, 0)
+    frame, near, at = seen_from(front)
+    state = memory.edit(memory.empty(1), Edit(torch.tensor([DUG + 1]), cell))
+    view = memory.read(state, frame, at)
+    block = view.edited[0, 1] > 0
+    assert block.any()
+    painted = frame.clone()
+    painted[0][block] = torch.tensor([255, 0, 0], dtype=torch.uint8)
+    state = memory.write(state, view, painted, view.nearness[:, 0], at)
+    state = memory.edit(state, None)
+    side = pose_at(3.5, 2.5, 90, 0)
+    _, _, beside = seen_from(side)
+    enter = cube_entry(
+        torch.stack([torch.zeros(1, 1), torch.zeros(1, 1), torch.ones(1, 1)], -1), at[0], cell[0]
+    )
+    assert enter.shape == (1, 1)
+    seen = memory.read(state, frame, beside)
+    red = (seen.colour[0, 0] > 0.8) & (seen.colour[0, 1] < -0.8)
+    assert red.sum() > 4
+    assert seen.open[0, 0][red].float().mean() > 0.5  # coarse: it may be painted again
+    assert bool(memory.solid(state, cell[:, None])[0, 0])
+
+
+def test_a_batch_reads_as_its_environments_do():
+    memory = filmed()
+    states = [
+        memory.edit(memory.empty(1), edit(DUG, (6, 1, 0))),
+        memory.empty(1),
+        memory.edit(memory.empty(1), edit(DUG + 2, (1, 1, 1))),
+    ]
+    from nfd_gym.world.state import tree_map
+
+    joined = tree_map(lambda *parts: torch.cat(parts), *states)
+    frames, _, poses = (torch.cat(x) for x in zip(*(seen_from(pose) for pose in VIEWS), strict=True))
+    together = memory.read(joined, frames, poses)
+    for env, state in enumerate(states):
+        alone = memory.read(state, frames[env : env + 1], poses[env : env + 1])
+        for a, b in zip(together, alone, strict=True):
+            assert torch.equal(a[env : env + 1], b)
+
+
+def test_edits_and_painted_points_are_bounded():
+    memory = PointMemory(*SIZE, 72.0, filmed().atlas, filmed().sky, painted=64, most_edits=3)
+    state = memory.empty(1)
+    for number in range(5):
+        state = memory.edit(state, edit(DUG, (number, 0, 0)))
+    assert state.cells[0].tolist() == [[2, 0, 0], [3, 0, 0], [4, 0, 0]]
+    sizes = [tensor.shape for _, tensor in named_tensors(state)]
+    frame, near, at = seen_from(VIEWS[0])
+    view = memory.read(state, frame, at)._replace(open=torch.ones(1, 1, *SIZE))
+    state = memory.write(state, view, frame, near, at)
+    assert [tensor.shape for _, tensor in named_tensors(state)] == sizes
+
+
+def test_verbs_do_not_change_their_arguments():
+    memory = filmed()
+    state = memory.empty(1)
+    copies = [tensor.clone() for _, tensor in named_tensors(state)]
+    frame, near, at = seen_from(VIEWS[0])
+    dug = memory.edit(state, edit(DUG, (6, 1, 0)))
+    memory.write(dug, memory.read(dug, frame, at), frame, near, at)
+    assert all(torch.equal(a, b) for a, (_, b) in zip(copies, named_tensors(state), strict=True))
+
+
+def test_without_an_atlas_the_given_frame_is_remembered():
+    nothing = Faces(
+        *(field[:0] for field in filmed().atlas.faces)
+    )
+    memory = PointMemory(*SIZE, 72.0, Atlas(nothing), torch.zeros_like(filmed().sky), painted=16384)
+    frame, near, at = seen_from(VIEWS[0])
+    state = memory.start(frame[:, None], near[:, None], at[:, None])
+    view = memory.read(state, frame, at)
+    assert (view.sharp > 0).float().mean() > 0.97
+    assert psnr(view.colour, frame) > 24
