@@ -23,7 +23,8 @@ from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig, depth_code
 from nfd_gym.presets import PRESETS
 from nfd_gym.world import Drift, World, save_world
-from tests.camera import CameraWorld, TurningBody, TurningMemory
+from tests.camera import CameraWorld, TurningBody, TurningMemory, camera_clip
+from tests.points import save_points_world
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: their threads would fight
     os.environ["OMP_NUM_THREADS"] = "1"  # for what tests start
@@ -106,6 +107,27 @@ def tiny_world_path(tiny_world: World, tmp_path_factory: pytest.TempPathFactory)
 def camera_world() -> World:
     """The same with depth, a body that turns and edits, and a memory of what it saw."""
     return make_camera_world()
+
+
+@pytest.fixture(scope="session")
+def camera_world_path(camera_world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`camera_world` as a folder; its kinds of memory and body are known to this process alone."""
+    folder = tmp_path_factory.mktemp("camera") / "world"
+    save_world(camera_world, folder)
+    writer = ClipWriter(
+        folder / "starts", camera_world.codec, fps=20.0, size=(32, 48), depth=True, crf=0
+    )
+    for seed in range(3):
+        writer.write(camera_clip(seed))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def points_world_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the shipped kinds of memory and body, and start clips with depth and poses."""
+    folder = tmp_path_factory.mktemp("points") / "world"
+    save_points_world(folder, make_nets)
+    return folder
 
 
 def make_tiny_world(**denoiser: object) -> World:
