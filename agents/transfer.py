@@ -32,6 +32,7 @@ from agents.lanes import Setup, add_arguments
 from agents.rivals import KINDS, make_rival
 from agents.saving import write_whole
 from agents.scores import Interval, apart, hacking, rank_interval
+from nfd_gym.command import guarded
 from nfd_gym.eval import results
 from nfd_gym.runtime.threads import settle
 
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_whole(args.out / "transfer.json", (text + "\n").encode())
     plot(rows, figures, args.out / "transfer.png")
     if args.publish:
-        results.record(f"agents.transfer.{args.task}", figures, command)
+        results.publish(f"agents.transfer.{args.task}", figures, command)
     print(verdict(figures))
     return 0
 
@@ -235,4 +236,4 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m agents.transfer", main))

@@ -7,7 +7,7 @@ The same commands record Luanti-v0 or any other Gymnasium env that draws picture
 
 import sys
 
-from nfd_gym.__main__ import main
+from nfd_gym.cli import main
 from nfd_gym.data import Loader, open_source
 
 WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"

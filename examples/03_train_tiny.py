@@ -12,8 +12,8 @@ import gymnasium as gym
 import numpy as np
 
 import nfd_gym  # noqa: F401  registers NFD-v0
-from nfd_gym.__main__ import main
 from nfd_gym.actions import KeysAndMouse
+from nfd_gym.cli import main
 from nfd_gym.data import Clip
 from nfd_gym.data.store import ClipWriter
 

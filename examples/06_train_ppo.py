@@ -36,6 +36,6 @@ frames = lanes.get_images()
 lanes.close()
 
 policy = Policy(Path("agent.zip"))  # reads tensors and JSON, never pickle
-policy.begin(1)
+policy.begin([0])
 action = policy.act(frames[0][None])[0]
 assert policy.codec.space().contains(action)

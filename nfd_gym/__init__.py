@@ -26,3 +26,17 @@ gymnasium.register(
 gymnasium.register(
     id="Luanti-v0", entry_point=LUANTI_ENV, max_episode_steps=1000, nondeterministic=True
 )
+
+
+def settle(threads: int | None = None) -> None:
+    """Set up this process for steady inference on a CPU. Opt-in: no environment does it for you.
+
+    Waiting OpenMP threads sleep instead of spinning (only if torch is not imported yet; spinning
+    makes a step many times slower beside another busy process), and glibc's malloc keeps freed
+    blocks, up to 1 GiB of them, instead of mapping every large tensor anew. `threads` limits
+    torch's threads. The commands of nfd_gym call it; call it first in your own script if you step
+    environments on a CPU, and leave it out where memory is short.
+    """
+    from nfd_gym.runtime.threads import settle as settle_process
+
+    settle_process(threads)

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-SHIPPED = ROOT / "assets/worlds/minecraft-tiny"
+SHIPPED = ROOT / "nfd_gym/assets/worlds/minecraft-tiny"
 
 
 def run(example: Path, world: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ memory as it goes. Random weights take as long as trained ones: `--preset tiny` 
 """
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +120,8 @@ def long_run(env: NFDEnv, frames: int) -> list[tuple[Any, ...]]:
 
 def resident_megabytes() -> float:
     """Memory of this process now (its peak where /proc does not exist)."""
+    import resource  # POSIX only
+
     status = Path("/proc/self/statm")
     if status.exists():
         return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from nfd_gym import dialects
 from nfd_gym.actions import KeysAndMouse
+from nfd_gym.errors import NfdError
 from nfd_gym.games.bridge_server import decode, encode
 from nfd_gym.settings import nearest
 
@@ -35,7 +36,7 @@ TO_DIALECT: dict[str, Callable[[npt.NDArray[np.float32]], dict[str, Any]]] = {
 CLOSE_SECONDS = 10.0
 
 
-class BridgeError(RuntimeError):
+class BridgeError(NfdError, RuntimeError):
     """The far env failed, fell silent or ended; `reset` starts it again where it has ended."""
 
 
