@@ -12,7 +12,7 @@ import nfd_gym  # noqa: F401  registers NFD-v0
 from nfd_gym.envs.tasks import Facts
 from nfd_gym.keyboard import COMBINATIONS
 
-WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
+WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-island"
 
 
 class GoAhead:

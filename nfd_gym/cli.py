@@ -55,7 +55,7 @@ COMMANDS = {
     "bench": Command(
         "nfd_gym.eval.bench",
         "measure speed on this machine",
-        "nfd-gym bench env --lanes 1 8",
+        "nfd-gym bench env --num-envs 1 8",
     ),
     "replay": Command(
         "nfd_gym.runtime.replay",
@@ -68,6 +68,9 @@ COMMANDS = {
         "nfd-gym info\nnfd-gym info data/vpt",
     ),
 }
+
+# environment id -> module whose main(args) records by the hour with the game's own players
+RECORDERS = {"Luanti-v0": "nfd_gym.games.luanti.recorder"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,3 +125,8 @@ def make_parser() -> argparse.ArgumentParser:
 def program() -> str:
     """The command as it was typed: the installed script, or Python with -m."""
     return "python -m nfd_gym" if Path(sys.argv[0]).name == "__main__.py" else "nfd-gym"
+
+
+def _main_of(module: str) -> Callable[[argparse.Namespace], int]:
+    """main(args) of a module that is imported when it is called."""
+    return lambda args: int(importlib.import_module(module).main(args))

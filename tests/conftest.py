@@ -25,7 +25,8 @@ from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig, depth_code
 from nfd_gym.presets import PRESETS
 from nfd_gym.world import Drift, World, save_world
-from tests.camera import CameraWorld, TurningBody, TurningMemory
+from tests.camera import CameraWorld, TurningBody, TurningMemory, camera_clip
+from tests.points import save_points_world
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: their threads would fight
     os.environ["OMP_NUM_THREADS"] = "1"  # for what tests start
@@ -144,19 +145,30 @@ def camera_world() -> World:
 
 @pytest.fixture(scope="session")
 def room_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of six short walks with depth and poses, to train on."""
-    from tests.room_world import write_store
+    """A store of short walks with depth and poses, to train on."""
+    from tests.walks import write_store
 
     return write_store(tmp_path_factory.mktemp("room") / "store")
 
 
 @pytest.fixture(scope="session")
-def room_world_path(room_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained world with a camera and a memory of points, as a folder with start clips."""
-    from tests.room_world import make_room_world
+def camera_world_path(camera_world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`camera_world` as a folder; its kinds of memory and body are known to this process alone."""
+    folder = tmp_path_factory.mktemp("camera") / "world"
+    save_world(camera_world, folder)
+    writer = ClipWriter(
+        folder / "starts", camera_world.codec, fps=20.0, size=(32, 48), depth=True, crf=0
+    )
+    for seed in range(3):
+        writer.write(camera_clip(seed))
+    return folder
 
-    folder = tmp_path_factory.mktemp("room") / "world"
-    make_room_world(room_store, folder)
+
+@pytest.fixture(scope="session")
+def points_world_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the shipped kinds of memory and body, and start clips with depth and poses."""
+    folder = tmp_path_factory.mktemp("points") / "world"
+    save_points_world(folder, make_nets)
     return folder
 
 

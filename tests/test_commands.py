@@ -27,7 +27,7 @@ SMALL = {
     "distill": TRAIN,
     "export": "--count 2",
     "eval": "--minutes 0.01",
-    "bench": "--world tiny --engines eager --lanes 1 --steps 1 --frames 1 --warm-up 1",
+    "bench": "--world tiny --engines eager --num-envs 1 --steps 1 --frames 1 --warm-up 1",
     "replay": "",
     "info": "",
 }

@@ -220,7 +220,13 @@ def plain_refusals(tree):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in sources() if place(path) in SPEAKING and str(path.relative_to(PACKAGE)) not in CAUGHT_INSIDE], ids=lambda path: path.stem
+    "path",
+    [
+        path
+        for path in sources()
+        if place(path) in SPEAKING and str(path.relative_to(PACKAGE)) not in CAUGHT_INSIDE
+    ],
+    ids=lambda path: path.stem,
 )
 def test_refusals_are_nfd_errors(path):
     found = list(plain_refusals(ast.parse(path.read_text("utf-8"))))

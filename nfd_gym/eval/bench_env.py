@@ -32,7 +32,7 @@ BLOCKS = 10  # rows of a long run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--world", default="minecraft-tiny", help="folder or name")
+    parser.add_argument("--world", default="minecraft-island", help="folder or name")
     parser.add_argument("--preset", choices=tuple(PRESETS), help="or random weights of this size")
     parser.add_argument("--engines", nargs="+", choices=NAMES, default=["auto", "eager"])
     parser.add_argument("--num-envs", nargs="+", type=int, default=[1, 2, 4, 8])

@@ -35,7 +35,7 @@ QUALITY = ("K", "frame", "PSNR to one by one, dB", "frames")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--world", default="minecraft-tiny", help="folder or name")
+    parser.add_argument("--world", default="minecraft-island", help="folder or name")
     parser.add_argument("--data", type=Path, help="recordings whose actions are played")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--rate", type=float, default=20.0, help="ticks per second of the caller")

@@ -42,7 +42,9 @@ class Replay:
     def pose_error(self) -> NDArray[np.float64]:
         """Metres between the two eyes (T,)."""
         assert self.clip.pose is not None
-        apart: NDArray[np.float64] = np.linalg.norm(self.poses[:, :3] - self.clip.pose[:, :3], axis=1)
+        apart: NDArray[np.float64] = np.linalg.norm(
+            self.poses[:, :3] - self.clip.pose[:, :3], axis=1
+        )
         return apart
 
 

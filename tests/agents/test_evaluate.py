@@ -53,9 +53,17 @@ def test_random_play_is_seeded_and_holds_its_actions(setup: Callable[..., Setup]
 
 
 def test_the_command_writes_scores_plot_and_three_films(
-    tiny_world_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    camera_world_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--policy", "hold:forward", "noop", "--env", "NFD-v0", "--world", str(tiny_world_path)]
+    words = [
+        "--policy",
+        "hold:forward",
+        "noop",
+        "--env",
+        "NFD-v0",
+        "--world",
+        str(camera_world_path),
+    ]
     words += ["--horizon", "8", "--episodes", "3", "--lanes", "2", "--engine", "eager"]
     assert evaluate.main([*words, "--out", str(tmp_path)]) == 0
     written = json.loads((tmp_path / "scores.json").read_text())
@@ -116,10 +124,10 @@ def test_the_table_states_shares_winners_and_reward_hacking() -> None:
 
 
 def test_an_interrupted_comparison_continues_and_changed_settings_do_not(
-    tiny_world_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    camera_world_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["--policy", "noop", "hold:forward", "--dream", "NFD-v0", "--real", "NFD-v0"]
-    words += ["--world", str(tiny_world_path), "--horizon", "4", "--episodes", "2"]
+    words += ["--world", str(camera_world_path), "--horizon", "4", "--episodes", "2"]
     words += ["--engine", "eager", "--out", str(tmp_path)]
     assert transfer.main(words) == 0
     figures = json.loads((tmp_path / "transfer.json").read_text())

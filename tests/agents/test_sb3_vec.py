@@ -50,7 +50,7 @@ def test_at_an_end_the_last_frame_is_in_the_info_and_the_new_one_is_shown(
         assert (info["terminal_observation"] == told["final_obs"][lane]).all()
         assert info["TimeLimit.truncated"] is True
         assert (info["terminal_observation"] != frames[lane]).any()
-        assert "pitch" in lanes.reset_infos[lane] and "final_obs" not in lanes.reset_infos[lane]
+        assert "eye" in lanes.reset_infos[lane] and "final_obs" not in lanes.reset_infos[lane]
 
 
 @pytest.mark.parametrize("terminates", [True, False])

@@ -49,12 +49,12 @@ def test_ppo_updates_on_every_action_space(preset: str, setup: Callable[..., Set
     lanes.close()
 
 
-def test_the_script_trains_films_and_resumes(tiny_world_path: Path, tmp_path: Path) -> None:
+def test_the_script_trains_films_and_resumes(camera_world_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     more = ["--n-steps", "4", "--keep-every", "16", "--steps"]
-    assert train_ppo.main(words(tiny_world_path, out, *more, "16")) == 0
+    assert train_ppo.main(words(camera_world_path, out, *more, "16")) == 0
     first = weights(out / LAST)
-    assert train_ppo.main(words(tiny_world_path, out, *more, "48")) == 0
+    assert train_ppo.main(words(camera_world_path, out, *more, "48")) == 0
     facts = read_facts(out / LAST)
     assert (
         facts["ticks"] == 48 and facts["timesteps"] == 24 and facts["codec"]["preset"] == "discrete"
@@ -228,17 +228,17 @@ def test_no_pickle_is_loaded(zip_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Policy(zip_path)
 
 
-def test_dqn_updates_and_names_the_space_it_needs(tiny_world_path: Path, tmp_path: Path) -> None:
+def test_dqn_updates_and_names_the_space_it_needs(camera_world_path: Path, tmp_path: Path) -> None:
     more = ["--learning-starts", "4", "--buffer", "64", "--steps", "24", "--no-board"]
-    assert train_dqn.main(words(tiny_world_path, tmp_path / "dqn", *more)) == 0
+    assert train_dqn.main(words(camera_world_path, tmp_path / "dqn", *more)) == 0
     assert Policy(tmp_path / "dqn" / LAST).act(np.zeros((1, 32, 48, 3), np.uint8)).shape == (1,)
     with pytest.raises(UsageError, match="use --action-space discrete"):
-        train_dqn.main(words(tiny_world_path, tmp_path / "no", "--action-space", "multidiscrete"))
+        train_dqn.main(words(camera_world_path, tmp_path / "no", "--action-space", "multidiscrete"))
 
 
-def test_recurrent_ppo_updates_and_remembers(tiny_world_path: Path, tmp_path: Path) -> None:
+def test_recurrent_ppo_updates_and_remembers(camera_world_path: Path, tmp_path: Path) -> None:
     more = ["--n-steps", "4", "--steps", "16", "--no-board", "--memory", "16", "--stack", "1"]
-    assert train_recurrent_ppo.main(words(tiny_world_path, tmp_path / "lstm", *more)) == 0
+    assert train_recurrent_ppo.main(words(camera_world_path, tmp_path / "lstm", *more)) == 0
     policy = Policy(tmp_path / "lstm" / LAST)
     frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
     policy.begin([0, 1])

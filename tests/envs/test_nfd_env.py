@@ -332,6 +332,23 @@ def test_exploring_pays_for_new_cells_and_undo_takes_them_back(camera_world: Wor
     assert env.step(forward)[4]["reward_terms"]["cells"] == cells
 
 
+def test_the_shipped_kinds_of_memory_and_body_play_from_a_folder(points_world_path: Path) -> None:
+    """Start clips with depth and poses out of a store, points and eye: saved, undone, forked."""
+    env = NFDEnv(points_world_path, engine="eager", depth=True, task="travel")
+    frame, info = env.reset(seed=0)
+    assert len(info["eye"]) == 5 and info["depth"].shape == frame.shape[:2]
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(4)]
+    shown = [env.step(action)[0] for action in actions]
+    env.undo(3)
+    state = env.save_state()
+    assert (env.step(actions[1])[0] == shown[1]).all()
+    env.load_state(state)
+    fork = env.fork(2)
+    assert alike(fork.step(np.stack([actions[1]] * 2))[0][0], shown[1])
+    assert (env.step(actions[1])[0] == shown[1]).all()
+
+
 def own_clip(count: int = 6) -> dict[str, Any]:
     clip = camera_clip(2, count)
     return {"frames": clip.frames, "actions": clip.actions, "depth": clip.depth, "eye": clip.pose}

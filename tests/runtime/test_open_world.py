@@ -1,6 +1,5 @@
 """Worlds by folder or name, loaded once."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest

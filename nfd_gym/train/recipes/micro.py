@@ -13,7 +13,7 @@ MICRO = replace(
     name="micro",
     world="world",
     tokenizer=TokenizerConfig(
-        height=56, width=96, patch=8, channels=CHANNELS, depth_channels=DEPTH_CHANNELS, whiten=0.5
+        height=32, width=48, patch=8, channels=CHANNELS, depth_channels=DEPTH_CHANNELS, whiten=0.5
     ),
     tokenizer_frames=64,
     atlas_every=1,
@@ -21,7 +21,13 @@ MICRO = replace(
     body=replace(ISLAND.body, hidden=32),
     body_steps=200,
     denoiser=replace(
-        ISLAND.denoiser, channels=CHANNELS + DEPTH_CHANNELS, width=32, depth=3, heads=2
+        ISLAND.denoiser,
+        tokens_h=4,
+        tokens_w=6,
+        channels=CHANNELS + DEPTH_CHANNELS,
+        width=32,
+        depth=3,
+        heads=2,
     ),
     loop=LoopConfig(steps=60, warmup=5, ema=0.9, log_every=5),
     batch=4,
