@@ -69,9 +69,6 @@ COMMANDS = {
     ),
 }
 
-# environment id -> module whose main(args) records by the hour with the game's own players
-RECORDERS = {"Luanti-v0": "nfd_gym.games.luanti.recorder"}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Only the command that runs is imported."""
@@ -125,8 +122,3 @@ def make_parser() -> argparse.ArgumentParser:
 def program() -> str:
     """The command as it was typed: the installed script, or Python with -m."""
     return "python -m nfd_gym" if Path(sys.argv[0]).name == "__main__.py" else "nfd-gym"
-
-
-def _main_of(module: str) -> Callable[[argparse.Namespace], int]:
-    """main(args) of a module that is imported when it is called."""
-    return lambda args: int(importlib.import_module(module).main(args))

@@ -1,5 +1,6 @@
 """Worlds by folder or name, loaded once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest

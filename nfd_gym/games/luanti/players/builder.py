@@ -16,8 +16,8 @@ class Builder(Actor):
         begin = self.here
         yield from self.level_ground()
         jobs = (
-            self.wall, self.pillar, self.fan, self.trail, self.pit, self.tunnel, self.fell,
-            self.steps,
+            self.wall, self.pillar, self.fan, self.trail,
+            self.pit, self.tunnel, self.fell, self.steps,
         )  # fmt: skip
         for _ in self.ticks(3, 6):
             if self.chance(0.6):
