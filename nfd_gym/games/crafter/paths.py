@@ -60,7 +60,7 @@ def marked(semantic: npt.NDArray[np.uint8], names: Iterable[str]) -> npt.NDArray
 
 
 def pocket(enter: npt.NDArray[np.int64], start: Cell, closed: Cell | None = None) -> int:
-    """How many tiles can be walked to, the start included; counting stops at 10."""
+    """How many tiles can be walked to, the start included; counting stops after 10."""
     seen, queue = {start}, [start]
     while queue and len(seen) < 10:
         x, y = queue.pop()

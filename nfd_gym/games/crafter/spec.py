@@ -97,7 +97,7 @@ SPEC = GameSpec(
     events=("collect", "place", "make", "eat", "defeat", "wake", "hurt"),
     probes={
         "tiles": {"tile": TILE, "view": list(VIEW), "hud": list(HUD)},
-        "chance": {"cow_moves": 0.42, "zombie_nearer": 0.56, "sapling": SAPLING},
+        "chance": {"cow_moves": 0.43, "zombie_nearer": 0.67, "sapling": SAPLING},
         "return": {"steps": [10, 30, 60]},
         "free_run": {"steps": [16, 64, 256]},
     },
