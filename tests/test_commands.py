@@ -17,16 +17,12 @@ from nfd_gym.errors import NfdError, UsageError
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 # Options that make a command small; the last one of a name wins.
-TRAIN = "--minutes 0 --set loop.steps=1 --set loop.log_every=1"
 SMALL = {
     "play": "--world tiny --headless --frames 2 --out play.gif --engine eager",
     "record": "--env NFD-v0 --make world=tiny --make engine=eager --frames 6",
     "import": "--preset as-recorded",
     "check": "",
-    "train": f"--preset micro {TRAIN}",
-    "distill": TRAIN,
-    "export": "--count 2",
-    "eval": "--minutes 0.01",
+    "train": "--recipe micro --minutes 0.01 --workers 1 --set body_steps=5",
     "bench": "--world tiny --engines eager --num-envs 1 --steps 1 --frames 1 --warm-up 1",
     "replay": "",
     "info": "",
@@ -65,13 +61,14 @@ def test_options_of_readme_commands_exist(line: str) -> None:
 
 def test_readme_names_every_step_of_the_path() -> None:
     named = {parsed(line)[0] for line in readme_lines()}
-    assert {"play", "record", "import", "check", "train", "export", "eval"} <= named
+    assert {"play", "record", "import", "check", "train"} <= named
 
 
 @pytest.mark.slow
 def test_readme_commands_run_in_their_order(
     tiny_world_path: Path,
-    long_recordings: Path,
+    texture_recordings: Path,
+    room_store: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -79,9 +76,9 @@ def test_readme_commands_run_in_their_order(
     """From recordings to a world that is played, each command on what the one before it made."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").symlink_to(tiny_world_path)
-    (tmp_path / "vpt").symlink_to(long_recordings)
+    (tmp_path / "vpt").symlink_to(texture_recordings)
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "val").symlink_to(long_recordings)
+    (tmp_path / "data" / "island").symlink_to(room_store)
     ran = []
     for line in readme_lines():
         name, words = parsed(line)
@@ -91,21 +88,7 @@ def test_readme_commands_run_in_their_order(
         code = main([name, *words, *SMALL[name].split()])
         assert code == 0, f"{line}: {capsys.readouterr().err}"
         ran.append(name)
-    assert {"play", "record", "import", "check", "train", "export", "eval"} <= set(ran)
-
-
-@pytest.fixture
-def long_recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of recordings long enough for the evaluation's free runs."""
-    from nfd_gym.actions import Camera, KeysAndMouse
-    from nfd_gym.data.store import ClipWriter
-    from tests.conftest import make_texture_clip
-
-    folder = tmp_path_factory.mktemp("long")
-    writer = ClipWriter(folder, KeysAndMouse(camera=Camera(72.0)), fps=20.0, size=(32, 48))
-    for seed in range(2):
-        writer.write(make_texture_clip(seed, f"clip-{seed}", frames=400))
-    return folder
+    assert {"play", "record", "import", "check", "train"} <= set(ran)
 
 
 # -- the command line itself
@@ -148,7 +131,7 @@ def test_only_the_command_that_runs_is_imported() -> None:
     code = "import sys; from nfd_gym.cli import main; main(['info']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
-    assert not modules & {"torch", "nfd_gym.train.cli", "nfd_gym.eval.report", "nfd_gym.play.cli"}
+    assert not modules & {"torch", "nfd_gym.train.cli", "nfd_gym.eval.bench", "nfd_gym.play.cli"}
 
 
 # -- errors
@@ -170,9 +153,11 @@ def test_only_the_command_that_runs_is_imported() -> None:
         "record --env NoSuchEnv-v0 --out data",
         "import nowhere --out data",
         "check nowhere",
-        "train tokenizer --data nowhere --out run --minutes 1",
-        "train tokenizer --data nowhere --out run --set loop.stesp=1",
-        "eval --world nowhere --data nowhere --out report",
+        "train --recipe island --data nowhere --out run",
+        "train --recipe nowhere --data nowhere --out run",
+        "train --recipe island --data nowhere --out run --set loop.stesp=1",
+        "train --recipe island --data nowhere --out run --set tokenizer.patch=7",
+        "record --env NFD-v0 --make world=tiny --make wrold=tiny --out data",
         "replay nowhere.ndjson",
         "info nowhere",
     ],

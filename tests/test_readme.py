@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from nfd_gym.eval import results
+from tests.conftest import needs_world
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"<!-- run(?:: world)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+FOUND = re.findall(r"<!-- run(: world)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS = [
+    pytest.param(code, marks=[needs_world] if world else [], id=str(number))
+    for number, (world, code) in enumerate(FOUND)
+]
 SHELL = [
     line.split("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
@@ -21,11 +26,10 @@ SHELL = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_marked_blocks_run(number, tmp_path, monkeypatch):
-    code = BLOCKS[number]
+@pytest.mark.parametrize("code", BLOCKS)
+def test_marked_blocks_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, f"README block {number}", "exec"), {"__name__": "readme"})
+    exec(compile(code, "README block", "exec"), {"__name__": "readme"})
 
 
 def test_every_python_block_is_marked():

@@ -22,6 +22,7 @@ from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.session import Session
 from nfd_gym.runtime.starts import starts_of
 from nfd_gym.runtime.threads import settle
+from nfd_gym.shipped import DEFAULT_WORLD
 from nfd_gym.world import World
 
 Vectors = NDArray[np.float32]
@@ -35,7 +36,7 @@ QUALITY = ("K", "frame", "PSNR to one by one, dB", "frames")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--world", default="minecraft-island", help="folder or name")
+    parser.add_argument("--world", default=DEFAULT_WORLD, help="folder or name")
     parser.add_argument("--data", type=Path, help="recordings whose actions are played")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--rate", type=float, default=20.0, help="ticks per second of the caller")
