@@ -4,6 +4,7 @@ python examples/10_memory.py [WORLD]
 """
 
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -31,9 +32,10 @@ print(f"after turning away and back: {error:.1f} grey levels from the first fram
 assert abs(info["eye"][3] - yaw) < 0.1
 assert error < np.abs(away.astype(int) - first).mean()
 
-seen = np.asarray(env.unwrapped.map()[0])  # from above, the eye in the middle
-cloud = env.unwrapped.points()[0]  # position (N,3) in metres, facing, size, colour
-Image.fromarray(seen).resize((512, 512), Image.Resampling.NEAREST).save("map.png")
-print(f"map.png: what is known within 16 m; {len(cloud.size)} points in all")
-assert seen.shape == (128, 128, 3) and seen.any() and len(cloud.size) > 100
+seen = env.unwrapped.map()[0]  # from above, the eye in the middle
+Image.fromarray(seen).resize((480, 480), Image.Resampling.NEAREST).save("map.png")
+cloud = env.unwrapped.points()[0]  # a file that viewers of point clouds open
+Path("points.ply").write_bytes(cloud)
+print(f"map.png: what is known within 24 m; points.ply: {len(cloud) / 1e6:.1f} MB")
+assert seen.ndim == 3 and (seen != seen[0, 0]).any() and cloud.startswith(b"ply")
 env.close()

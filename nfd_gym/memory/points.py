@@ -15,7 +15,6 @@ from torch import Tensor
 from nfd_gym.memory import Edit, View
 from nfd_gym.memory.atlas import Atlas, Keep, cell_key, owner_cell, pack, unpack
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
-from nfd_gym.memory.maps import draw_map, point_cloud
 from nfd_gym.memory.picture import close_pinholes, fill_unknown
 from nfd_gym.memory.sky import sky_cells
 from nfd_gym.memory.surfels import ANY, Drawn, Surfels, draw
@@ -68,22 +67,6 @@ class PointMemory:
     def pointed(self, nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `pointed_cell`."""
         return pointed_cell(nearness, pose)
-
-    def points(self, state: Points, pose: Tensor) -> list[Surfels]:
-        """The point cloud of every environment: filmed surfels less the dug, and painted ones."""
-        return [
-            point_cloud(
-                self.atlas,
-                Surfels(*(field[env] for field in state.painted)),
-                state.cells[env][state.kinds[env] == DUG],
-            )
-            for env in range(len(pose))
-        ]
-
-    def map(self, state: Points, pose: Tensor) -> Tensor:
-        """Maps (B,128,128,3) uint8 of 32 m around each eye, seen from above."""
-        clouds = self.points(state, pose)
-        return torch.stack([draw_map(*pair) for pair in zip(clouds, pose, strict=True)])
 
     def empty(self, num_envs: int) -> Points:
         device = self.sky.device
