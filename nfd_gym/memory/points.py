@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.memory import Edit, View
 from nfd_gym.memory.atlas import Atlas, Keep, cell_key, owner_cell, pack, unpack
+from nfd_gym.memory.chart import joined, map_from_above, ply
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
 from nfd_gym.memory.picture import close_pinholes, fill_unknown
 from nfd_gym.memory.sky import sky_cells
@@ -184,6 +187,30 @@ class PointMemory:
                 solid[env] &= ~torch.isin(keys[env], edited[kinds == DUG])
                 solid[env] |= torch.isin(keys[env], edited[kinds > DUG])
         return solid
+
+    # ---- for people -------------------------------------------------------------------------
+
+    def map(self, state: Points, pose: Tensor) -> list[NDArray[np.uint8]]:
+        """What is known around the eyes, from above: a map (96,96,3) per environment."""
+        return [
+            map_from_above(self._all(state, env, level=3), pose[env].numpy())
+            for env in range(len(pose))
+        ]
+
+    def points(self, state: Points, pose: Tensor) -> list[bytes]:
+        """All that is known as a point cloud file (PLY) per environment."""
+        return [ply(self._all(state, env, level=1)) for env in range(len(pose))]
+
+    def _all(self, state: Points, env: int, level: int) -> Surfels:
+        """Filmed surfels at one level of detail, less the dug, and painted ones."""
+        filmed = self.atlas.levels[level].surfels
+        gone = state.cells[env][state.kinds[env] > 0]
+        if len(gone):
+            keys = cell_key(owner_cell(filmed.position, filmed.facing))
+            size = torch.where(torch.isin(keys, cell_key(gone)), 0.0, filmed.size)
+            filmed = filmed._replace(size=size)
+        painted = Surfels(*(field[env] for field in state.painted))
+        return joined([filmed, self.atlas.loose, painted])
 
     # ---- write ------------------------------------------------------------------------------
 

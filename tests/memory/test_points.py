@@ -153,3 +153,23 @@ def test_without_an_atlas_the_given_frame_is_remembered():
     view = memory.read(state, frame, at)
     assert (view.sharp > 0).float().mean() > 0.97
     assert psnr(view.colour, frame) > 24
+
+
+def test_the_map_shows_the_floor_and_loses_a_dug_cell():
+    memory = filmed()
+    state, pose = memory.empty(1), torch.tensor([[0.5, 2.1, 0.5, 0.0, 0.0]])
+    (before,) = memory.map(state, pose)
+    floor = (before != before[0, 0]).any(-1)
+    assert before.shape == (96, 96, 3) and 300 < floor.sum() < 2000
+    dug = memory.edit(state, edit(DUG, (2, 0, 2)))
+    (after,) = memory.map(dug, pose)
+    assert ((after != before).any(-1)).sum() in range(1, 12)
+
+
+def test_points_are_a_readable_cloud():
+    (cloud,) = filmed().points(filmed().empty(1), torch.zeros(1, 5))
+    head, body = cloud.split(b"end_header\n", 1)
+    count = int(head.split(b"element vertex ")[1].split(b"\n")[0])
+    rows = np.frombuffer(body, [("p", "<f4", 3), ("c", "u1", 3), ("s", "<f4")])
+    assert len(rows) == count > 1000
+    assert np.abs(rows["p"]).max() < 20 and (rows["s"] > 0).all()
