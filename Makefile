@@ -3,18 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-# robotics (opencv, box2d) is left out here: no test needs it.
-EXTRAS := play,rl,cpu,data,luanti,eval,test
+EXTRAS := play,rl,cpu,data,luanti,robotics,crafter,eval,test
 GAME := minetest minetest-data xvfb libgl1-mesa-dri gcc libc6-dev libgl-dev
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: test play world lint bench clean
+.PHONY: test slow play world lint bench clean
 
 test: $(STAMP)
 	$(RUN) -m pytest -q -n auto
 
+# What takes longer: the wheel, every README command, examples in the shipped worlds, convergence.
+slow: $(STAMP)
+	$(RUN) -m pytest -q -n auto -m slow
+
 play: $(STAMP)
-	$(RUN) -m nfd_gym.play
+	$(RUN) -m nfd_gym play
 
 # The real game behind Luanti-v0, with software rendering and a virtual display.
 world: $(STAMP)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from agents.rivals import KINDS, Rival, make_rival
 from agents.saving import write_whole
 from agents.sb3_vec import lane_infos
 from agents.scores import Interval, interval
+from nfd_gym.command import guarded
 from nfd_gym.eval import results
 from nfd_gym.eval.video import write_mp4
 from nfd_gym.runtime.threads import settle
@@ -85,14 +85,16 @@ class Score:
 
 
 def score(rival: Rival, setup: Setup, episodes: int, seed: int, films: Path | None = None) -> Score:
-    """`episodes` episodes with seeds seed, seed + 1, ...; what an episode earns does not depend on
-    how many lanes there are, but for the rounding of batched products."""
+    """`episodes` episodes with seeds seed, seed + 1, ...
+
+    What an episode earns does not depend on how many lanes there are: every lane has its own seed,
+    in the world and for the policy's samples. Only batched products are rounded differently.
+    """
     setup = replace(
         setup,
         action_space=rival.action_space or setup.action_space,
         lanes=min(setup.lanes, episodes),
     )
-    torch.manual_seed(seed)  # policies sample their actions from torch's generator
     played: list[Episode] = []
     lanes = make_vector(setup)
     began = time.perf_counter()
@@ -174,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = "python -m agents.evaluate " + shlex.join(arguments)
     save(scores, args.out, command)
     if args.publish:
-        results.record(f"agents.scores.{args.task}", {"table": table(scores)}, command)
+        results.publish(f"agents.scores.{args.task}", {"table": table(scores)}, command)
     return 0
 
 
@@ -254,4 +256,4 @@ def plot(scores: Sequence[Score], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m agents.evaluate", main))

@@ -16,6 +16,7 @@ from agents.threads import ThreadVectorEnv
 from nfd_gym.actions import ActionCodec
 from nfd_gym.envs.tasks import TASKS
 from nfd_gym.envs.vector_env import NFDVectorEnv
+from nfd_gym.errors import UsageError
 from nfd_gym.runtime.resize import resize
 from nfd_gym.world import World
 
@@ -40,9 +41,9 @@ class Setup:
 
     def __post_init__(self) -> None:
         if min(self.lanes, self.horizon, self.stack, self.repeat) < 1:
-            raise ValueError(f"lanes, horizon, stack and repeat are at least 1, got {self}.")
+            raise UsageError(f"lanes, horizon, stack and repeat are at least 1, got {self}.")
         if self.horizon % self.repeat:
-            raise ValueError(
+            raise UsageError(
                 f"a horizon of {self.horizon} ticks is no multiple of repeat={self.repeat}; "
                 f"choose {self.horizon // self.repeat * self.repeat or self.repeat}."
             )
@@ -72,7 +73,7 @@ def make_vector(setup: Setup, size: tuple[int, int] | None = None) -> VectorEnv[
     if setup.world is not None:
         given["world"] = setup.world
     if "world" not in given:
-        raise ValueError(f"{setup.env} names no world; give --world FOLDER.")
+        raise UsageError(f"{setup.env} names no world; give --world FOLDER.")
     given |= {
         "task": setup.task,
         "action_space": setup.action_space,

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfd_gym.agent import Policy
+from nfd_gym.errors import UsageError
 from nfd_gym.games.luanti.player import Player
 from nfd_gym.keyboard import COMBINATIONS
 from nfd_gym.settings import nearest
+from nfd_gym.shipped import shipped
 
 Frames = NDArray[np.uint8]
 KINDS = "random[:TICKS], noop, hold:COMBINATION, scripted[:nobuild] or AGENT.zip"
@@ -58,7 +60,7 @@ class Habit:
 
     def __init__(self, combination: str) -> None:
         if combination not in COMBINATIONS:
-            raise ValueError(
+            raise UsageError(
                 f"no combination {combination!r}; did you mean "
                 f"{nearest(combination, COMBINATIONS)!r}?"
             )
@@ -99,7 +101,7 @@ class Trained:
         self.facts = self.policy.facts
 
     def begin(self, seeds: Sequence[int], space: gymnasium.Space[Any]) -> None:
-        self.policy.begin(len(seeds))
+        self.policy.begin(seeds)
 
     def act(self, frames: Frames, infos: Sequence[dict[str, Any]]) -> Sequence[Any]:
         return list(self.policy.act(frames))
@@ -116,6 +118,7 @@ def make_rival(name: str, hold: int = 4, device: str = "cpu", deterministic: boo
         return Habit(detail)
     if kind == "scripted" and detail in ("", "nobuild"):
         return Scripted(build=not detail)
-    if name.endswith(".zip"):
-        return Trained(Path(name), device, deterministic)
-    raise ValueError(f"no policy {name!r}; policies are {KINDS}.")
+    agents = shipped("agents")
+    if name.endswith(".zip") or name in agents:
+        return Trained(agents.get(name, Path(name)), device, deterministic)
+    raise UsageError(f"no policy {name!r}; policies are {KINDS}.")

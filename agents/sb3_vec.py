@@ -9,8 +9,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from nfd_gym.errors import UsageError
+
 Frames = NDArray[np.uint8]
 Indices = int | Iterable[int] | None
+PER_LANE = ("np_random", "np_random_seed")  # attributes of a vector env with a value per lane
 
 
 class SB3Vec(VecEnv):
@@ -26,13 +29,15 @@ class SB3Vec(VecEnv):
     def __init__(self, lanes: VectorEnv[Any, Any, Any], repeat: int = 1) -> None:
         mode = lanes.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
-            raise ValueError(
+            raise UsageError(
                 f"Stable-Baselines3 needs autoreset_mode=AutoresetMode.SAME_STEP, got {mode}."
             )
         if repeat < 1:
-            raise ValueError(f"repeat is a number of ticks, at least 1, got {repeat}.")
+            raise UsageError(f"repeat is a number of ticks, at least 1, got {repeat}.")
         refuse_dict(lanes.single_action_space)
         self.lanes, self.repeat = lanes, repeat  # before super, which asks for render_mode
+        # The lanes' own envs (SyncVectorEnv), or None where one env holds them all.
+        self._apart: Sequence[Any] | None = getattr(lanes, "envs", None)
         super().__init__(lanes.num_envs, lanes.single_observation_space, lanes.single_action_space)
         self._held: NDArray[Any] | None = None
         codecs = self.get_attr("codec") if self.has_attr("codec") else None
@@ -41,7 +46,7 @@ class SB3Vec(VecEnv):
     def reset(self) -> Frames:
         seeds = None if all(seed is None for seed in self._seeds) else self._seeds
         if any(one != self._options[0] for one in self._options):
-            raise ValueError(
+            raise UsageError(
                 "the lanes of one vector env take the same reset options; pass one dict."
             )
         frames, told = self.lanes.reset(seed=seeds, options=self._options[0] or None)
@@ -93,25 +98,36 @@ class SB3Vec(VecEnv):
     # -- attributes and methods of the lanes
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        own = getattr(self.lanes, attr_name, None)
-        if own is None or hasattr(self.lanes, "envs"):
-            values = list(self.lanes.get_attr(attr_name))  # type: ignore[attr-defined]
-        else:  # one env holds all lanes
-            values = [own] * self.num_envs
-        return [values[lane] for lane in self._get_indices(indices)]
+        chosen = self._get_indices(indices)
+        if self._apart is not None:
+            return [self._apart[lane].get_wrapper_attr(attr_name) for lane in chosen]
+        value = getattr(self.lanes, attr_name)
+        return [value[lane] if attr_name in PER_LANE else value for lane in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
-        if indices is not None and len(list(self._get_indices(indices))) != self.num_envs:
-            raise ValueError(
-                f"the lanes share one env: {attr_name!r} cannot be set for some of them."
-            )
-        self.lanes.set_attr(attr_name, [value] * self.num_envs)  # type: ignore[attr-defined]
+        if self._apart is not None:
+            for lane in self._get_indices(indices):
+                self._apart[lane].set_wrapper_attr(attr_name, value)
+        else:
+            self._refuse_some(attr_name, indices)
+            values = [value] * self.num_envs
+            self.lanes.set_attr(attr_name, values)  # type: ignore[attr-defined]
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        values = self.lanes.call(method_name, *method_args, **method_kwargs)  # type: ignore[attr-defined]
-        return [values[lane] for lane in self._get_indices(indices)]
+        """Call a method of the chosen lanes; an env that holds all of them is called once."""
+        if self._apart is not None:
+            chosen = [self._apart[lane] for lane in self._get_indices(indices)]
+            return [
+                env.get_wrapper_attr(method_name)(*method_args, **method_kwargs) for env in chosen
+            ]
+        self._refuse_some(method_name, indices)
+        return list(self.lanes.call(method_name, *method_args, **method_kwargs))  # type: ignore[attr-defined]
+
+    def _refuse_some(self, name: str, indices: Indices) -> None:
+        if len(set(self._get_indices(indices))) != self.num_envs:
+            raise UsageError(f"the lanes share one env: {name!r} is for all of them or for none.")
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Indices = None) -> list[bool]:
         """Wrappers sit around this class (VecMonitor, VecFrameStack), never inside a lane."""
@@ -121,7 +137,7 @@ class SB3Vec(VecEnv):
 def refuse_dict(space: Space[Any]) -> None:
     """SB3 takes Discrete, MultiDiscrete, MultiBinary and Box actions."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
-        raise ValueError(
+        raise UsageError(
             "Stable-Baselines3 takes no Dict actions such as those of action_space='minerl'; make "
             "the env with action_space='multidiscrete' (PPO), 'discrete' (PPO, DQN) or 'box' (PPO, "
             "SAC)."

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nfd_gym.errors import UsageError
+
 RESAMPLES = 10_000
 SURE = 0.975  # of all resamples: one side of a 95 % interval
 
@@ -33,7 +35,7 @@ def resampled(values: ArrayLike, seed: int) -> NDArray[np.float64]:
     """RESAMPLES means of as many episodes, drawn with replacement."""
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
-        raise ValueError(f"an interval needs a list of finite returns, got {values!r}.")
+        raise UsageError(f"an interval needs a list of finite returns, got {values!r}.")
     picks = np.random.default_rng(seed).integers(len(array), size=(RESAMPLES, len(array)))
     return np.asarray(array[picks].mean(axis=1))
 

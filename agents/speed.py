@@ -18,6 +18,7 @@ from agents.evaluate import setup_for
 from agents.hyperparams import PPO
 from agents.lanes import Setup, add_arguments, make_lanes
 from agents.team import TeamPPO
+from nfd_gym.command import guarded
 from nfd_gym.eval import results
 from nfd_gym.runtime.threads import settle
 
@@ -102,9 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(*rows[-1], sep="   ", flush=True)
     figures = {"table": {"columns": COLUMNS, "rows": rows}, "repeat": args.repeat}
     if args.publish:
-        results.record("agents.speed", figures, "python -m agents.speed " + shlex.join(arguments))
+        results.publish("agents.speed", figures, "python -m agents.speed " + shlex.join(arguments))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m agents.speed", main))

@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 from stable_baselines3 import PPO
 
+from nfd_gym.errors import UsageError
 from nfd_gym.train.distributed import Team, average_gradients
 
 
@@ -20,7 +21,7 @@ class TeamPPO(PPO):
 
     def __init__(self, *arguments: Any, team: Team = Team(), **named: Any) -> None:  # noqa: B008
         if team.ranks > 1 and named.get("target_kl") is not None:
-            raise ValueError(
+            raise UsageError(
                 "target_kl would stop ranks at different steps; leave it out under torchrun."
             )
         self.team = team

@@ -19,6 +19,8 @@ from agents.hyperparams import DQN as USUAL
 from agents.lanes import add_arguments, codec_of, make_lanes, setup_of
 from agents.saving import resume
 from agents.train_ppo import add_training_arguments
+from nfd_gym.command import guarded
+from nfd_gym.errors import UsageError
 from nfd_gym.eval.results import commit
 from nfd_gym.runtime.threads import settle
 
@@ -32,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lanes = make_lanes(setup)
     if not isinstance(lanes.action_space, spaces.Discrete):
         lanes.close()
-        raise SystemExit(
+        raise UsageError(
             f"DQN needs one discrete choice, and --action-space {setup.action_space} is "
             f"{lanes.action_space}; use --action-space discrete."
         )
@@ -101,4 +103,4 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m agents.train_dqn", main))

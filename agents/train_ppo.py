@@ -22,6 +22,7 @@ from agents.hyperparams import PPO
 from agents.lanes import add_arguments, codec_of, make_lanes, setup_of
 from agents.saving import resume
 from agents.team import TeamPPO, fingerprint
+from nfd_gym.command import guarded
 from nfd_gym.eval.results import commit
 from nfd_gym.runtime.threads import settle
 from nfd_gym.train.distributed import join, leave, mean
@@ -128,4 +129,4 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m agents.train_ppo", main))

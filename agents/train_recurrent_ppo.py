@@ -18,6 +18,7 @@ from agents.hyperparams import RECURRENT_PPO
 from agents.lanes import add_arguments, codec_of, make_lanes, setup_of
 from agents.saving import resume
 from agents.train_ppo import add_training_arguments
+from nfd_gym.command import guarded
 from nfd_gym.eval.results import commit
 from nfd_gym.runtime.threads import settle
 
@@ -96,4 +97,4 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m agents.train_recurrent_ppo", main))

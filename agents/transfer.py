@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from agents.evaluate import (
@@ -33,8 +32,8 @@ from agents.lanes import Setup, add_arguments
 from agents.rivals import KINDS, make_rival
 from agents.saving import write_whole
 from agents.scores import Interval, apart, hacking, rank_interval
+from nfd_gym.command import guarded
 from nfd_gym.eval import results
-from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.threads import settle
 
 ENOUGH = 12  # policies for a rank correlation worth the name
@@ -81,14 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.episodes,
         args.horizon,
     )
-    figures["heads"] = heads_of(setup_for(args, args.dream))
     command = "python -m agents.transfer " + shlex.join(arguments)
     text = json.dumps({**figures, "command": command, "commit": results.commit(),
                        "machine": results.machine()}, indent=1)  # fmt: skip
     write_whole(args.out / "transfer.json", (text + "\n").encode())
     plot(rows, figures, args.out / "transfer.png")
     if args.publish:
-        results.record(f"agents.transfer.{args.task}", figures, command)
+        results.publish(f"agents.transfer.{args.task}", figures, command)
     print(verdict(figures))
     return 0
 
@@ -178,15 +176,6 @@ def hacked(rows: Sequence[Row]) -> dict[str, str]:
     return flags
 
 
-def heads_of(setup: Setup) -> dict[str, Any] | None:
-    """Precision and recall of the dream's reward heads on held-out recordings."""
-    world = open_world(setup.world or gymnasium.spec(setup.env).kwargs["world"])
-    known = world.provenance.get("heads")
-    if not isinstance(known, dict):
-        return None
-    return {name: part for name, part in known.items() if name != "settings"}
-
-
 def verdict(figures: dict[str, Any]) -> str:
     rho, count = figures["rank_correlation"], figures["policies"]
     words = (
@@ -247,4 +236,4 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m agents.transfer", main))

@@ -2,7 +2,7 @@
 
     python examples/01_random_rollout.py [WORLD]
 
-WORLD is a folder or the name of a shipped world; without it, minecraft-tiny.
+WORLD is a folder or the name of a shipped world; without it, minecraft-island.
 """
 
 import sys
@@ -14,7 +14,7 @@ import numpy as np
 import nfd_gym  # noqa: F401  registers NFD-v0
 from nfd_gym.eval.video import write_mp4
 
-WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
+WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-island"
 
 env = gym.make("NFD-v0", world=WORLD, task="explore", action_space="discrete", max_episode_steps=40)
 env.action_space.seed(0)

@@ -7,10 +7,10 @@ The same commands record Luanti-v0 or any other Gymnasium env that draws picture
 
 import sys
 
-from nfd_gym.__main__ import main
+from nfd_gym.cli import main
 from nfd_gym.data import Loader, open_source
 
-WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
+WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-island"
 
 command = ["record", "--env", "NFD-v0", "--out", "recordings", "--frames", "60"]
 command += ["--make", f"world={WORLD}", "--set", "episode_frames=30", "--set", "crf=0"]

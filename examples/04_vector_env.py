@@ -11,7 +11,7 @@ import numpy as np
 
 import nfd_gym  # noqa: F401  registers NFD-v0
 
-WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
+WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-island"
 LANES, TICKS = 8, 12
 
 envs = gym.make_vec("NFD-v0", num_envs=LANES, world=WORLD, engine="eager", max_episode_steps=10)

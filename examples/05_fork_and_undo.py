@@ -11,7 +11,7 @@ import numpy as np
 import nfd_gym  # noqa: F401  registers NFD-v0
 from nfd_gym.keyboard import COMBINATIONS
 
-WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
+WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-island"
 NAMES = list(COMBINATIONS)
 
 env = gym.make("NFD-v0", world=WORLD, action_space="discrete", engine="eager").unwrapped

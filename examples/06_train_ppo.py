@@ -15,7 +15,7 @@ from agents.lanes import Setup, codec_of, make_lanes
 from agents.saving import save_agent
 from nfd_gym.agent import Policy
 
-WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
+WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-island"
 
 # Two lanes of ten ticks; the policy sees 48x48 pixels and holds each action for two ticks.
 setup = Setup(env="NFD-v0", world=WORLD, lanes=2, horizon=10, repeat=2, view=(48, 48), stack=2)
@@ -36,6 +36,6 @@ frames = lanes.get_images()
 lanes.close()
 
 policy = Policy(Path("agent.zip"))  # reads tensors and JSON, never pickle
-policy.begin(1)
+policy.begin([0])
 action = policy.act(frames[0][None])[0]
 assert policy.codec.space().contains(action)

@@ -14,7 +14,7 @@ import numpy as np
 import nfd_gym  # noqa: F401  registers NFD-v0
 from nfd_gym.actions import Continuous, codec_from_json
 
-WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
+WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-island"
 
 
 class FiveActions(gym.ActionWrapper[Any, Any, Any]):

@@ -12,7 +12,7 @@ import numpy as np
 import nfd_gym  # noqa: F401  registers NFD-v0
 from nfd_gym.keyboard import COMBINATIONS
 
-WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-tiny"
+WORLD = sys.argv[1] if len(sys.argv) > 1 else "minecraft-island"
 NAMES = list(COMBINATIONS)
 # People hold keys: after a while "the same again" is a good guess.
 LOG = ["forward"] * 8 + ["forward+turn_left"] * 4 + ["attack"] * 6

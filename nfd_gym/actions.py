@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
+from nfd_gym.errors import NfdError
 from nfd_gym.keyboard import (
     BOX_AXES,
     COMBINATIONS,
@@ -30,7 +31,7 @@ from nfd_gym.settings import nearest
 Vector = NDArray[np.float32]
 
 
-class ActionError(ValueError):
+class ActionError(NfdError, ValueError):
     """An action that does not fit its space; the message names what was expected."""
 
 

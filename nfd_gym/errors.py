@@ -12,3 +12,7 @@ class NfdError(Exception):
 
 class UsageError(NfdError, ValueError):
     """An argument, option or setting whose value cannot work."""
+
+
+class ArgumentError(NfdError, TypeError):
+    """A keyword argument that does not exist."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nfd_gym.errors import UsageError
+
 LARGEST = 2**64
 
 
@@ -17,7 +19,7 @@ def noise(seed: int, lane: int, frame: int, draw: int, shape: Sequence[int]) -> 
     """
     for name, value in (("seed", seed), ("lane", lane), ("frame", frame), ("draw", draw)):
         if not 0 <= value < LARGEST:
-            raise ValueError(
+            raise UsageError(
                 f"noise {name} must be a whole number from 0 to 2**64 - 1, got {value}."
             )
     # Explicit uint64: numpy would turn a list holding values over 2**63 into floats.

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nfd_gym.errors import NfdError
+
 S = TypeVar("S")
 
 
-class SettingsError(ValueError):
+class SettingsError(NfdError, ValueError):
     """A setting that does not exist or does not fit; the message names the nearest one."""
 
 

@@ -1,15 +1,14 @@
-"""Files that come with the package: worlds, trained agents, the judge of action following."""
+"""Files that come with the package: worlds and trained agents."""
 
 import os
 from pathlib import Path
 
 ASSETS = Path(__file__).parent / "assets"
-DEFAULT_WORLD = "minecraft-tiny"
-JUDGE = ASSETS / "judges" / "idm.safetensors"  # reads actions back from frames
+DEFAULT_WORLD = "minecraft-island"
 
 
 def shipped(kind: str, assets: Path = ASSETS) -> dict[str, Path]:
-    """Name -> path of every shipped thing of a kind: "worlds", "agents" or "judges"."""
+    """Name -> path of every shipped thing of a kind: "worlds" or "agents"."""
     folder = assets / kind
     if not folder.is_dir():
         return {}

@@ -59,7 +59,7 @@ class TurningMemory:
             if kind:
                 edited[env, kind - 1, height // 2 :, width // 2 :] = 1.0
         sharp = known[:, None, None].expand(-1, 1, height, -1)
-        return View(colour * sharp, nearness * sharp, sharp, edited)
+        return View(colour * sharp, nearness * sharp, sharp, edited, 1 - sharp)
 
     def write(self, state: Any, view: Any, frame: Tensor, nearness: Tensor, pose: Tensor) -> Seen:
         return Seen(frame, nearness, pose[:, 3], torch.zeros(len(frame), dtype=torch.long))
@@ -84,7 +84,7 @@ class TurningBody:
 
     kind = "turning"
     width, pose_width = 2, 5
-    edits = ("dig", "place")
+    edits = ("dig", "place brick")
 
     def move(self, memory: Any, state: Any, action: Tensor) -> Move:
         yaw = state.pose[:, 3] + 10 * action[:, -1]

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from nfd_gym.shipped import DEFAULT_WORLD
+from tests.conftest import needs_world
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-SHIPPED = ROOT / "assets/worlds/minecraft-tiny"
 
 
 def run(example: Path, world: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,17 +22,18 @@ def run(example: Path, world: Path, folder: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run_in_an_untrained_world(
-    example: Path, tiny_world_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    example: Path, points_world_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(example, tiny_world_path, tmp_path, monkeypatch)
+    run(example, points_world_path, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
+@needs_world
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run_in_the_shipped_world(
     example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(example, SHIPPED, tmp_path, monkeypatch)
+    run(example, Path(DEFAULT_WORLD), tmp_path, monkeypatch)
 
 
 def test_examples_are_numbered_short_and_assert_something() -> None:

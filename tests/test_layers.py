@@ -8,38 +8,40 @@ from pathlib import Path
 
 import pytest
 
+from nfd_gym.keyboard import KEYS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nfd_gym"
 
-GROUND = {"settings", "keyboard", "noise", "progress", "extras", "actions", "dialects"}
+GROUND = {
+    *("errors", "settings", "keyboard", "noise", "progress", "extras", "actions", "dialects"),
+    *("command", "filelock", "shipped"),
+}
 # package or root module -> what of nfd_gym it may import besides the ground modules
 MAY_IMPORT = {
     **{module: set() for module in GROUND},
     "model": set(),
     "diffusion": set(),  # receives callables; knows no network
     "data": set(),
+    "memory": {"model"},  # read and write; knows no denoiser's weights
     "presets": {"model"},
-    "world": {"model", "data"},
-    "runtime": {"model", "diffusion", "data", "world"},
-    "train": {"model", "diffusion", "data", "world", "presets"},
+    "world": {"model", "memory", "diffusion", "data"},
+    "runtime": {"model", "memory", "diffusion", "data", "world"},
+    "train": {"model", "memory", "diffusion", "data", "world", "presets"},
     "envs": {"runtime", "data", "world"},
     "games": {"data", "envs"},  # real games: they know nothing of the model
     "eval": {
-        "model",
-        "diffusion",
-        "data",
-        "world",
-        "presets",
-        "runtime",
-        "train",
-        "envs",
-        "games",
+        *("model", "memory", "diffusion", "data", "world", "presets", "runtime", "train"),
+        *("envs", "games"),
     },
     "agent": {"runtime"},  # a trained policy, read from its zip
     "play": {"agent", "data", "world", "runtime", "envs", "games"},
-    "__init__": set(),
-    "__main__": {"data", "train", "eval", "runtime", "games"},  # dispatches by name
+    "__init__": {"runtime", "envs", "games"},  # entry points, and settle() when it is called
+    "cli": {"data", "train", "eval", "runtime", "play", "games"},
+    "__main__": {"cli"},
 }
+# What no game may reach: neither its modules nor the names of its keys.
+NO_GAME = ("model", "memory", "diffusion", "world")
 # third-party package -> where it may be imported
 THIRD_PARTY = {
     "pygame": {"play"},
@@ -54,17 +56,14 @@ THIRD_PARTY = {
     "h5py": {"data"},
     "Xlib": {"games"},
     "gymnasium": {"__init__", "actions", "agent", "data", "envs", "games", "play", "eval"},
-    "torch": {"agent", "model", "diffusion", "runtime", "train", "envs", "eval", "world"},
+    "torch": {"agent", "model", "diffusion", "runtime", "train", "envs", "eval", "world", "memory"},
     "av": {"data", "eval", "play", "games"},
 }
 
 
 def imports(tree):
-    """(line, dotted name) of every import in a syntax tree, and of every module named in a string:
-    importlib must not hide what an import statement may not do."""
+    """(line, dotted name) of every import, and of every module or entry point named in a string."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and re.fullmatch(r"nfd_gym(\.\w+)+", str(node.value)):
-            yield node.lineno, node.value
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -74,6 +73,9 @@ def imports(tree):
                 yield from ((node.lineno, f"nfd_gym.{alias.name}") for alias in node.names)
             else:
                 yield node.lineno, str(node.module)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if re.fullmatch(r"nfd_gym(\.\w+)+(:\w+)?", node.value):
+                yield node.lineno, node.value
 
 
 def breaches(where, tree):
@@ -86,6 +88,8 @@ def breaches(where, tree):
             yield f"{line}: from __future__"
         elif top == "pickle":
             yield f"{line}: pickle"
+        elif where in NO_GAME and name.startswith(("nfd_gym.keyboard", "nfd_gym.dialects")):
+            yield f"{line}: {where} must not know keys"
         elif top == "nfd_gym":
             target = rest.partition(".")[0]
             if target and (PACKAGE / target).exists() | (PACKAGE / f"{target}.py").exists():
@@ -117,6 +121,10 @@ def test_imports_point_one_way(path):
         ("model", "from nfd_gym.runtime.session import Session"),
         ("runtime", "def f():\n    import nfd_gym.train.loop"),
         ("train", "from nfd_gym import runtime"),
+        ("model", 'importlib.import_module("nfd_gym.games.luanti.env")'),
+        ("memory", "from nfd_gym.world.state import WorldState"),
+        ("world", "from nfd_gym.keyboard import KEYS"),
+        ("diffusion", "from nfd_gym.model.cache import FrameCache"),
         ("runtime", "import gymnasium"),
         ("envs", "import pygame"),
         ("games", "from nfd_gym.model.denoiser import Denoiser"),
@@ -131,6 +139,40 @@ def test_imports_point_one_way(path):
 def test_the_checker_sees_planted_breaches(where, code):
     """A checker that cannot fail checks nothing."""
     assert list(breaches(where, ast.parse(code)))
+
+
+def key_names(tree):
+    """(line, key) of every string that is the name of a key."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in KEYS:
+            yield node.lineno, node.value
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sources() if place(path) in NO_GAME], ids=lambda path: path.stem
+)
+def test_no_key_is_named_below_the_games(path):
+    assert not list(key_names(ast.parse(path.read_text("utf-8")))), path
+
+
+def test_a_planted_key_is_found():
+    assert list(key_names(ast.parse('held = action[INDEX["attack"]]')))
+
+
+def test_nothing_imports_back():
+    """No two files of the runtime or the world import each other, directly or through others."""
+    graph = {}
+    for path in [*PACKAGE.glob("runtime/**/*.py"), *PACKAGE.glob("world/*.py")]:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found = {target for _, target in imports(ast.parse(path.read_text("utf-8")))}
+        graph[name] = {target for target in found if not target.endswith(".world")}
+    for name in graph:
+        seen, ahead = set(), set(graph[name])
+        while ahead:
+            target = ahead.pop()
+            assert target != name, f"{name} imports itself through {sorted(seen)}"
+            seen.add(target)
+            ahead |= graph.get(target, set()) - seen
 
 
 def test_every_package_has_its_rule():
@@ -153,6 +195,42 @@ def test_house_style(path):
             assert safe, f"{path}:{node.lineno}: np.load without allow_pickle=False"
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
             raise AssertionError(f"{path}:{node.lineno}: torch.load reads pickles")
+
+
+# Rooms whose refusals are all NfdErrors: all but data's parsers and the bridge's far end.
+SPEAKING = {
+    *("play", "cli", "command", "agent", "settings", "extras", "errors", "shipped", "filelock"),
+    *("actions", "__init__", "__main__", "noise", "presets"),
+    *("model", "memory", "diffusion", "runtime", "envs", "train", "eval"),
+}
+CAUGHT_INSIDE = {"runtime/state.py"}  # a ValueError that the caller turns into a StateError
+
+
+def plain_refusals(tree):
+    """(line, name) of every builtin refusal that is raised.
+
+    A ValueError reaches the user as a traceback; an NfdError as one line.
+    """
+    plain = {"ValueError", "KeyError", "FileNotFoundError", "SystemExit", "OSError"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            name = ast.unparse(node.exc.func)
+            if name in plain:
+                yield node.lineno, name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in sources()
+        if place(path) in SPEAKING and str(path.relative_to(PACKAGE)) not in CAUGHT_INSIDE
+    ],
+    ids=lambda path: path.stem,
+)
+def test_refusals_are_nfd_errors(path):
+    found = list(plain_refusals(ast.parse(path.read_text("utf-8"))))
+    assert not found, f"{path}: raise an NfdError instead: {found}"
 
 
 def loaded_after(statement):

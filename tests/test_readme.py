@@ -1,18 +1,24 @@
-"""The README is executed: marked blocks run, commands parse, paths exist."""
+"""The documents are executed: marked blocks run, tables are generated, paths exist.
 
-import argparse
-import importlib
+tests/test_commands.py runs the README's command lines.
+"""
+
+import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from nfd_gym.__main__ import COMMANDS
+from nfd_gym.eval import results
+from tests.conftest import needs_world
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"<!-- run(?:: world)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+FOUND = re.findall(r"<!-- run(: world)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS = [
+    pytest.param(code, marks=[needs_world] if world else [], id=str(number))
+    for number, (world, code) in enumerate(FOUND)
+]
 SHELL = [
     line.split("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
@@ -20,28 +26,14 @@ SHELL = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_marked_blocks_run(number, tmp_path, monkeypatch):
-    code = BLOCKS[number]
+@pytest.mark.parametrize("code", BLOCKS)
+def test_marked_blocks_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, f"README block {number}", "exec"), {"__name__": "readme"})
+    exec(compile(code, "README block", "exec"), {"__name__": "readme"})
 
 
 def test_every_python_block_is_marked():
     assert len(BLOCKS) == TEXT.count("```python") >= 3
-
-
-@pytest.mark.parametrize("line", [line for line in SHELL if line.startswith("python -m nfd_gym")])
-def test_commands_parse(line):
-    """A flag that was renamed must not live on in the README."""
-    words = shlex.split(line)[2:]
-    if words[0] == "nfd_gym.play":
-        play = importlib.import_module("nfd_gym.play.__main__")
-        play.make_parser().parse_args(words[1:])
-        return
-    parser = argparse.ArgumentParser()
-    importlib.import_module(COMMANDS[words[1]][0]).add_arguments(parser)
-    parser.parse_args(words[2:])
 
 
 @pytest.mark.parametrize("line", [line for line in SHELL if line.startswith("make ")])
@@ -69,6 +61,27 @@ def test_the_tree_exists():
             assert (where / name).exists(), f"README's tree names {name}"
 
 
-def test_the_results_blocks_are_there():
-    for name in ("quality", "bench.env", "bench.speculate.paced", "agents.transfer.explore"):
-        assert re.search(rf"<!-- results:{name} -->.*?<!-- /results -->", TEXT, re.DOTALL)
+@pytest.mark.parametrize(
+    "page", ["README.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_linked_files_and_sections_exist(page):
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    for target in re.findall(r"\]\(([^)]+)\)", (folder / page).read_text("utf-8")):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, section = target.partition("#")
+        file = folder / name if name else folder / page
+        assert file.exists(), f"{page} links to {target}"
+        if section:
+            headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
+            anchors = {
+                re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings
+            }
+            assert section in anchors, f"{page} links to {target}"
+
+
+def test_published_tables_are_generated_from_the_results_file():
+    """No figure of the two pages was typed or left behind: `results.publish` makes them."""
+    stored = json.loads((ROOT / results.RESULTS).read_text("utf-8"))
+    assert (ROOT / results.PAGE).read_text("utf-8") == results.page(stored)
+    assert results.rewrite(TEXT, stored) == TEXT

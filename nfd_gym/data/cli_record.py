@@ -1,7 +1,7 @@
 """`python -m nfd_gym record --env ID --out DIR`: play an environment and keep the recording.
 
-Games with players of their own record by the hour; the command line hands their recorders in as
-`args.recorders`, for this package knows no game.
+Games with scripted players of their own are recorded with these unless a policy is named; the
+command line hands their recorders in as `args.recorders`, for this package knows no game.
 """
 
 import argparse
@@ -36,7 +36,7 @@ class RecordSettings:
     fps: float | None = None  # None: the environment's render_fps
 
 
-# environment id -> records by the hour with the game's own players; returns the exit code
+# environment id -> records with the game's own players; returns the exit code
 Recorders = Mapping[str, Callable[[argparse.Namespace], int]]
 
 PRESETS = {"default": RecordSettings(), "lossless": RecordSettings(crf=0)}
@@ -45,9 +45,14 @@ PRESETS = {"default": RecordSettings(), "lossless": RecordSettings(crf=0)}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", required=True, help="a Gymnasium id, or module:ID to import first")
     parser.add_argument("--out", required=True, help="the store to create or continue")
-    parser.add_argument("--policy", default="random", help="random or MODULE:CALLABLE")
+    parser.add_argument(
+        "--policy",
+        help="random or MODULE:CALLABLE (default: the game's own players where it has any)",
+    )
     parser.add_argument("--frames", type=int, default=1000, help="frames in all (default 1000)")
-    parser.add_argument("--hours", type=float, help="hours by the game's own players (Luanti-v0)")
+    parser.add_argument(
+        "--hours", type=float, help="instead of --frames, for the game's own players"
+    )
     parser.add_argument("--workers", type=int, default=1, help="with --hours: games side by side")
     parser.add_argument("--probes", action="store_true", help="fixed scripts (Luanti-v0)")
     parser.add_argument(
@@ -65,16 +70,17 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(settings.show(chosen))
         return 0
-    if args.hours is not None or args.probes:
-        recorders: Recorders = getattr(args, "recorders", {})
-        if args.env not in recorders:
-            known = ", ".join(sorted(recorders)) or "none"
-            raise DataError(
-                f"--hours: {args.env} has no players of its own (those that have: {known}); use "
-                "--frames."
-            )
+    recorders: Recorders = getattr(args, "recorders", {})
+    if args.policy is None and args.env in recorders:
         return recorders[args.env](args)
-    frames, clips = record(args.env, args.policy, args.frames, args.out, chosen, args.make)
+    if args.hours is not None or args.probes:
+        known = ", ".join(sorted(recorders)) or "none"
+        raise DataError(
+            f"--hours and --probes are for the players of {known} and no other policy; use "
+            "--frames."
+        )
+    policy = args.policy or "random"
+    frames, clips = record(args.env, policy, args.frames, args.out, chosen, args.make)
     print(f"{args.out}: {frames:,} frames in {clips} clips")
     return 0
 

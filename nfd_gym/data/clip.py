@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionCodec
+from nfd_gym.errors import NfdError
 
 Floats = NDArray[np.float32]
 Frames = NDArray[np.uint8]
@@ -22,7 +23,7 @@ Depth = NDArray[np.uint16]
 POSE = 5  # x, y, z, yaw, pitch
 
 
-class DataError(ValueError):
+class DataError(NfdError, ValueError):
     """A recording that cannot be used; the message names the file, the row and what to do."""
 
 

@@ -15,7 +15,10 @@ def commit(part: Path, final: Path) -> None:
     with part.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(part, final)
-    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        folder = os.open(final.parent, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders; its rename is on disk without it
+        return
     try:
         os.fsync(folder)
     finally:

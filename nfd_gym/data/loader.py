@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfd_gym.data.clip import DataError, Depth, Event, Floats, Source, event_flags
+from nfd_gym.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Batch:
     depth: Depth | None = None  # (B, T, H, W), None where the source has none
     pose: Floats | None = None  # (B, T, 5) x, y, z of the eye, yaw, pitch
     events: tuple[tuple[Event, ...], ...] = ()  # of each lane, `frame` counts in the window
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
 
 class Loader:
@@ -50,7 +54,7 @@ class Loader:
         first: int = 0,
     ) -> None:
         if window < 1 or batch < 1 or workers < 1 or not 0 <= rank < ranks:
-            raise ValueError(
+            raise UsageError(
                 f"window, batch and workers must be at least 1 and 0 <= rank < ranks, got "
                 f"{window}, {batch}, {workers}, rank {rank} of {ranks}."
             )

@@ -32,6 +32,8 @@ NAMES = {name: key for key, name in KEYBOARD.items()}
 KEY_COLUMN = {f"key.keyboard.{key}": KEY_INDEX[name] for key, name in KEYBOARD.items()}
 BUTTON_COLUMN = {0: KEY_INDEX["attack"], 1: KEY_INDEX["use"], 2: KEY_INDEX["pickItem"]}
 HOTBAR = KEY_INDEX["hotbar.1"]
+# of a store with another codec; what else a row holds is its game's own log
+ROW_FIELDS = {"action", "reward", "events", "tick", "milli", "eye", "pitch"}
 LOGGED = (
     "yaw",
     "xpos",
@@ -170,7 +172,24 @@ def parse_action_rows(path: Path, width: int) -> Rows:
         except (TypeError, ValueError) as error:
             raise DataError(f"{path}:{row}: the action {vector!r} holds no numbers.") from error
     events, pose = tuple(_events(path, objects)), _poses(path, objects)
-    return Rows(chosen, events, _rewards(objects), None if pose is None else pose[:, 4], {}, pose)
+    pitch = None if pose is None else pose[:, 4]
+    return Rows(chosen, events, _rewards(objects), pitch, _logs(objects), pose)
+
+
+def _logs(objects: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    """What every row logs besides, as arrays (R, ...): numbers, or lists of one shape."""
+    logs = {}
+    for key in objects[0].keys() - ROW_FIELDS if objects else ():
+        values = [data.get(key) for data in objects]
+        if any(isinstance(value, str | dict | None) for value in values):
+            continue
+        try:
+            array = np.array(values)
+        except ValueError:  # lists of different lengths: not one array
+            continue
+        if array.dtype.kind in "biuf":
+            logs[key] = array
+    return logs
 
 
 def row_of(

@@ -16,6 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from nfd_gym.errors import UsageError
+
 
 def hinge_critic(real: Tensor, fake: Tensor, mismatched: Tensor | None = None) -> Tensor:
     """0.5 [relu(1 - D(real)) + relu(1 + D(fake))]; mismatched pairs share the fakes' half."""
@@ -72,7 +74,7 @@ class FeatureCritic(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """(heads, B, T, N)"""
         if len(features) != len(self.heads):
-            raise ValueError(f"the critic has {len(self.heads)} heads, got {len(features)} inputs")
+            raise UsageError(f"the critic has {len(self.heads)} heads, got {len(features)} inputs")
         height, width = self.grid
         logits = []
         for head, tokens in zip(self.heads, features, strict=True):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.diffusion.flow import interpolate, spread, velocity
+from nfd_gym.errors import UsageError
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
@@ -37,7 +38,7 @@ def frame_mean(value: Tensor, weight: Tensor | None = None) -> Tensor:
 def sigma_grid(steps: int, shift: float = 3.0) -> Tensor:
     """Noise levels 1 = s[0] > ... > s[steps] = 0; a shift above 1 crowds them towards noise."""
     if steps < 1:
-        raise ValueError(f"a consistency grid needs at least 1 step, got {steps}")
+        raise UsageError(f"a consistency grid needs at least 1 step, got {steps}")
     even = torch.linspace(1.0, 0.0, steps + 1)
     return shift * even / (1 + (shift - 1) * even)
 

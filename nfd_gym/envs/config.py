@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nfd_gym.envs.tasks import Task
+from nfd_gym.errors import ArgumentError, UsageError
 from nfd_gym.runtime.starts import Start
 from nfd_gym.settings import nearest
 
@@ -32,11 +33,11 @@ class DreamSettings:
 
     def __post_init__(self) -> None:
         if self.max_drift is not None and not self.max_drift > 0:
-            raise ValueError(f"max_drift must be above 0 (1 is ordinary), got {self.max_drift}.")
+            raise UsageError(f"max_drift must be above 0 (1 is ordinary), got {self.max_drift}.")
         if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps must be at least 1, got {self.max_episode_steps}.")
+            raise UsageError(f"max_episode_steps must be at least 1, got {self.max_episode_steps}.")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
-            raise ValueError(f"size is (width, height), such as (96, 56), got {self.size!r}.")
+            raise UsageError(f"size is (width, height), such as (96, 56), got {self.size!r}.")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "DreamSettings":
@@ -44,7 +45,7 @@ class DreamSettings:
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
-                raise TypeError(f"no argument {name!r}; did you mean {nearest(name, known)!r}?")
+                raise ArgumentError(f"no argument {name!r}; did you mean {nearest(name, known)!r}?")
         return cls(**options)
 
 

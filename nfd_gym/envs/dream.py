@@ -19,6 +19,7 @@ from nfd_gym.data.clip import Event
 from nfd_gym.envs.config import DreamSettings, ResetResult, StepResult
 from nfd_gym.envs.options import own_start
 from nfd_gym.envs.tasks import Facts, Task, make_task
+from nfd_gym.errors import UsageError
 from nfd_gym.runtime.checks import depth_units
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.resize import resize
@@ -131,7 +132,7 @@ class Dream:
         if isinstance(space, gymnasium.spaces.Box):
             values = np.asarray(action)
             if ((values < space.low - 1e-5) | (values > space.high + 1e-5)).any():
-                raise ValueError(
+                raise UsageError(
                     f"action {values.tolist()} is outside the space {space}; clip it to the bounds."
                 )
         return vector
@@ -191,7 +192,7 @@ class Dream:
                 for task, one in zip(self.tasks, states, strict=True):
                     copy.deepcopy(task).set_state(one)
             if elapsed.shape != (self.num_envs,) or (elapsed < 0).any():
-                raise ValueError(f"elapsed must be {self.num_envs} counts, got {elapsed.tolist()}")
+                raise UsageError(f"elapsed must be {self.num_envs} counts, got {elapsed.tolist()}")
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise StateError(f"the state's header is damaged ({error}); save it again.") from error
         if names != mine:
@@ -234,7 +235,7 @@ class Dream:
         total, first = len(self.starts), self.how.start_index
         count = total - first if self.how.num_starts is None else self.how.num_starts
         if first < 0 or count < 1 or first + count > total:
-            raise ValueError(
+            raise UsageError(
                 f"start_index={first}, num_starts={self.how.num_starts} must lie within the "
                 f"{total} start clips of world {self.world.name!r}."
             )
@@ -280,10 +281,11 @@ class Dream:
         if not names:
             return [[] for _ in range(self.num_envs)]
         kinds, cells = (part.tolist() for part in self.session.state.edit)
-        return [
-            [{"type": names[kind - 1], "node": "", "pos": cell}] if kind else []
-            for kind, cell in zip(kinds, cells, strict=True)
-        ]
+        events: list[list[dict[str, Any]]] = []
+        for kind, cell in zip(kinds, cells, strict=True):
+            what, _, node = names[kind - 1].partition(" ") if kind else ("", "", "")
+            events.append([{"type": what, "node": node, "pos": cell}] if kind else [])
+        return events
 
     def _task(self) -> Task:
         task = make_task(self.how.task)

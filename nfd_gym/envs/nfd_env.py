@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nfd_gym.envs.config import DreamSettings, check_rng
 from nfd_gym.envs.dream import Dream
 from nfd_gym.envs.window import Window
+from nfd_gym.errors import UsageError
 from nfd_gym.runtime.replay import Log
 from nfd_gym.world import World
 
@@ -56,7 +57,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
         **options: Any,
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(
+            raise UsageError(
                 f"render_mode must be 'human', 'rgb_array' or None, got {render_mode!r}."
             )
         self.dream = Dream(world, 1, DreamSettings.of(options))

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionCodec
+from nfd_gym.errors import UsageError
 from nfd_gym.runtime.forked import about_to_run
 from nfd_gym.runtime.resize import resize, resize_depth
 from nfd_gym.runtime.starts import Start
@@ -24,36 +25,36 @@ def own_start(
     """The start that `reset(options=...)` brings along, or None if it brings no frames."""
     for name in options:
         if name not in OPTIONS:
-            raise ValueError(
+            raise UsageError(
                 f"no reset option {name!r}; did you mean {nearest(str(name), OPTIONS)!r}?"
             )
     if "frames" not in options:
         if beside := [name for name in ("actions", "depth", "eye") if name in options]:
-            raise ValueError(f"options {beside} describe frames; give 'frames' too.")
+            raise UsageError(f"options {beside} describe frames; give 'frames' too.")
         return None
     if "start" in options:
-        raise ValueError("give options['frames'] or options['start'], not both.")
+        raise UsageError("give options['frames'] or options['start'], not both.")
     frames = np.asarray(options["frames"])
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
-        raise ValueError(
+        raise UsageError(
             "options['frames'] must be uint8 (T, H, W, 3) with T >= 1, got "
             f"{frames.dtype} {frames.shape}."
         )
     needed = {"depth": world.has_depth, "eye": world.pose_width > 0}
     if missing := [name for name, wanted in needed.items() if wanted and name not in options]:
-        raise ValueError(
+        raise UsageError(
             f"world {world.name!r} has a camera: give options {missing} of the frames as well, or "
             "begin from one of its start clips with options={'start': i}."
         )
     for name, wanted in needed.items():
         if name in options and not wanted:
-            raise ValueError(f"world {world.name!r} takes no {name!r}; leave the option out.")
+            raise UsageError(f"world {world.name!r} takes no {name!r}; leave the option out.")
     count = len(frames)
     vectors = _vectors(options.get("actions"), count, codec, space)
     depth = _depth(options.get("depth"), frames, world)
     eye = np.asarray(options.get("eye", np.zeros((count, 0))), np.float32)
     if eye.shape != (count, world.pose_width) or not np.isfinite(eye).all():
-        raise ValueError(
+        raise UsageError(
             f"options['eye'] must be {(count, world.pose_width)} finite numbers, got shape "
             f"{eye.shape}."
         )
@@ -68,7 +69,7 @@ def _depth(depth: Any, frames: NDArray[np.uint8], world: World) -> NDArray[np.ui
         return np.zeros((len(frames), 0, 0), np.uint16)
     planes = np.asarray(depth)
     if planes.dtype != np.uint16 or planes.shape != frames.shape[:3]:
-        raise ValueError(
+        raise UsageError(
             f"options['depth'] must be uint16 {frames.shape[:3]} (inverse depth, 16384 = 1 per "
             f"metre), got {planes.dtype} {planes.shape}."
         )
@@ -81,13 +82,13 @@ def _vectors(
     """Actions of the env's space, or already codec vectors (T, A), as vectors."""
     if actions is None:
         if count > 1:
-            raise ValueError(
+            raise UsageError(
                 f"options['frames'] holds {count} frames; give options['actions'] as well, one per "
                 "frame: actions[i] produced frames[i]."
             )
         return np.zeros((1, codec.width), np.float32)
     if len(actions) != count:
-        raise ValueError(
+        raise UsageError(
             f"options['actions'] holds {len(actions)} actions for {count} frames; give one "
             "per frame."
         )
@@ -95,7 +96,7 @@ def _vectors(
     if ready and actions.shape == (count, codec.width) and space.shape != (codec.width,):
         vectors = np.asarray(actions, np.float32)
         if not np.isfinite(vectors).all():
-            raise ValueError("options['actions'] must be finite numbers.")
+            raise UsageError("options['actions'] must be finite numbers.")
         return vectors
     first = [actions[0] if actions[0] is not None else codec.noop()]  # what made frame 0 is unused
     return np.stack([codec.encode(action) for action in [*first, *actions[1:]]])

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nfd_gym.data.clip import is_trunk
+from nfd_gym.errors import UsageError
 from nfd_gym.settings import nearest
 
 CELL_METRES = 4.0
@@ -58,7 +59,7 @@ class Task(Protocol):
 
 def _ground(facts: Facts, task: str) -> tuple[float, float]:
     if facts.position is None:
-        raise ValueError(f"the task {task} needs positions, and this world reports none.")
+        raise UsageError(f"the task {task} needs positions, and this world reports none.")
     x, _, z = facts.position
     return x, z
 
@@ -187,5 +188,5 @@ def make_task(task: str | Task | None) -> Task:
     if not isinstance(task, str):
         return task
     if task not in TASKS:
-        raise ValueError(f"no task {task!r}; did you mean {nearest(task, tuple(TASKS))!r}?")
+        raise UsageError(f"no task {task!r}; did you mean {nearest(task, tuple(TASKS))!r}?")
     return TASKS[task]()

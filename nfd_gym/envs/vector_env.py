@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nfd_gym.envs.config import DreamSettings, check_rng
 from nfd_gym.envs.dream import Dream
+from nfd_gym.errors import UsageError
 from nfd_gym.settings import nearest
 from nfd_gym.world import World
 
@@ -63,9 +64,9 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         self, dream: Dream, mode: AutoresetMode, output: str, render_mode: str | None
     ) -> None:
         if output not in ("numpy", "torch"):
-            raise ValueError(f"output must be 'numpy' or 'torch', got {output!r}.")
+            raise UsageError(f"output must be 'numpy' or 'torch', got {output!r}.")
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}.")
+            raise UsageError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}.")
         self.dream, self.codec, self.output = dream, dream.codec, output
         self.num_envs = dream.num_envs
         self.single_observation_space = dream.observation_space
@@ -175,11 +176,11 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         """Set an attribute of all: they share one env, so all values must be equal."""
         listed = list(values) if isinstance(values, list | tuple) else [values] * self.num_envs
         if len(listed) != self.num_envs:
-            raise ValueError(f"set_attr needs {self.num_envs} values, got {len(listed)}.")
+            raise UsageError(f"set_attr needs {self.num_envs} values, got {len(listed)}.")
         if not hasattr(self, name):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r} to set.")
         if any(not np.array_equal(value, listed[0]) for value in listed[1:]):
-            raise ValueError(f"the envs share one object: {name!r} cannot differ between them.")
+            raise UsageError(f"the envs share one object: {name!r} cannot differ between them.")
         setattr(self, name, listed[0])
 
     @property  # type: ignore[misc]
@@ -210,7 +211,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
             if known is not None:
                 check_rng(known)
         if len(extra["rngs"]) != self.num_envs or len(extra["ended"]) != self.num_envs:
-            raise ValueError(f"it is not of {self.num_envs} envs")
+            raise UsageError(f"it is not of {self.num_envs} envs")
 
     def _rng(self, env: int) -> np.random.Generator:
         known = self._rngs[env]
@@ -225,7 +226,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
         if isinstance(seed, int | np.integer):
             return [int(seed) + env for env in range(self.num_envs)]
         if len(seed) != self.num_envs:
-            raise ValueError(f"{self.num_envs} envs need as many seeds, got {len(seed)}.")
+            raise UsageError(f"{self.num_envs} envs need as many seeds, got {len(seed)}.")
         return [None if one is None else int(one) for one in seed]
 
     def _mask(self, mask: Any) -> NDArray[np.bool_]:
@@ -233,7 +234,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
             return np.ones(self.num_envs, bool)
         good = isinstance(mask, np.ndarray) and mask.dtype == np.bool_
         if not good or mask.shape != (self.num_envs,) or not mask.any():
-            raise ValueError(
+            raise UsageError(
                 f"options['reset_mask'] must be a numpy bool array ({self.num_envs},) with at "
                 f"least one True, got {mask!r}."
             )
@@ -244,7 +245,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
             actions = actions.detach().cpu().numpy()
         listed = list(iterate(self.action_space, actions))
         if len(listed) != self.num_envs:
-            raise ValueError(f"{self.num_envs} envs need as many actions, got {len(listed)}.")
+            raise UsageError(f"{self.num_envs} envs need as many actions, got {len(listed)}.")
         still = np.zeros(self.codec.width, np.float32)
         return np.stack(
             [still if due[i] else self.dream.encode(action) for i, action in enumerate(listed)]
@@ -259,7 +260,7 @@ class NFDVectorEnv(VectorEnv[Any, Any, Any]):
 def _mode(mode: AutoresetMode | str) -> AutoresetMode:
     known = [one.value for one in AutoresetMode]
     if not isinstance(mode, AutoresetMode) and mode not in known:
-        raise ValueError(f"no autoreset_mode {mode!r}; did you mean {nearest(mode, known)!r}?")
+        raise UsageError(f"no autoreset_mode {mode!r}; did you mean {nearest(mode, known)!r}?")
     return AutoresetMode(mode)
 
 

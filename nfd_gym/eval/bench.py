@@ -40,9 +40,7 @@ def main(args: argparse.Namespace) -> int:
 def add_output(parser: argparse.ArgumentParser) -> None:
     """The options of every benchmark for where its figures go."""
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument(
-        "--record", action="store_true", help=f"merge the figures into {results.RESULTS}"
-    )
+    results.add_arguments(parser)
 
 
 def report(
@@ -58,8 +56,7 @@ def report(
         described = {"figures": figures, "command": command, "machine": results.machine()}
         draft.write_text(json.dumps(described, indent=1) + "\n", "utf-8")
         os.replace(draft, args.json)
-    if args.record:
-        results.record(f"bench.{name}", figures, command)
+    results.keep(args, f"bench.{name}", figures, command)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

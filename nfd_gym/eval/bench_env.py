@@ -6,7 +6,6 @@ memory as it goes. Random weights take as long as trained ones: `--preset tiny` 
 """
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from nfd_gym.presets import PRESETS
 from nfd_gym.runtime.engines.make import NAMES
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.threads import settle
+from nfd_gym.shipped import DEFAULT_WORLD
 from nfd_gym.world import World
 
 COLUMNS = ("engine", "envs", "steps", "frames/s", "ms p50", "ms p99")
@@ -33,7 +33,7 @@ BLOCKS = 10  # rows of a long run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--world", default="minecraft-tiny", help="folder or name")
+    parser.add_argument("--world", default=DEFAULT_WORLD, help="folder or name")
     parser.add_argument("--preset", choices=tuple(PRESETS), help="or random weights of this size")
     parser.add_argument("--engines", nargs="+", choices=NAMES, default=["auto", "eager"])
     parser.add_argument("--num-envs", nargs="+", type=int, default=[1, 2, 4, 8])
@@ -121,6 +121,8 @@ def long_run(env: NFDEnv, frames: int) -> list[tuple[Any, ...]]:
 
 def resident_megabytes() -> float:
     """Memory of this process now (its peak where /proc does not exist)."""
+    import resource  # POSIX only
+
     status = Path("/proc/self/statm")
     if status.exists():
         return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20

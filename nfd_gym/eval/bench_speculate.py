@@ -16,11 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source, open_source
+from nfd_gym.errors import UsageError
 from nfd_gym.eval.bench import add_output, percentiles, report
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.session import Session
 from nfd_gym.runtime.starts import starts_of
 from nfd_gym.runtime.threads import settle
+from nfd_gym.shipped import DEFAULT_WORLD
 from nfd_gym.world import World
 
 Vectors = NDArray[np.float32]
@@ -34,7 +36,7 @@ QUALITY = ("K", "frame", "PSNR to one by one, dB", "frames")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--world", default="minecraft-tiny", help="folder or name")
+    parser.add_argument("--world", default=DEFAULT_WORLD, help="folder or name")
     parser.add_argument("--data", type=Path, help="recordings whose actions are played")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--rate", type=float, default=20.0, help="ticks per second of the caller")
@@ -71,7 +73,7 @@ def recorded_actions(source: Source, count: int) -> Vectors:
         parts.append(source.read(index).actions[1:])
         if sum(map(len, parts)) >= count:
             return np.concatenate(parts)[:count]
-    raise ValueError("the recordings are empty; give others with --data.")
+    raise UsageError("the recordings are empty; give others with --data.")
 
 
 def begin(world: World, engine: str, mode: str) -> Session:

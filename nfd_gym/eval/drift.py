@@ -41,12 +41,12 @@ def _picture_curves(video: Frames) -> dict[str, Curve]:
 
 @torch.no_grad()
 def latent_curves(tokenizer: Tokenizer, videos: Frames) -> dict[str, Curve]:
-    """Mean absolute channel mean and mean channel standard deviation of the latents, each (T,).
+    """Mean absolute channel mean and mean channel deviation of the colour code, each (T,).
 
     A shrinking standard deviation is regression to the mean; a growing one is overshoot."""
     means, stds = [], []
     for time in range(videos.shape[1]):
-        latents = tokenizer.encode(
+        latents = tokenizer.colour.encode(
             to_float(torch.from_numpy(np.ascontiguousarray(videos[:, time])))
         )
         flat = latents.flatten(0, 1)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from nfd_gym.errors import UsageError
 from nfd_gym.eval.rollout import Frames
 from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
@@ -41,7 +42,7 @@ def frechet(features_a: Features, features_b: Features) -> float:
     """Frechet distance of two feature sets (N, F). Biased upwards at small N: always report N."""
     for features in (features_a, features_b):
         if len(features) < 2:
-            raise ValueError("A Frechet distance needs at least two samples on each side.")
+            raise UsageError("A Frechet distance needs at least two samples on each side.")
     return gaussian_distance(
         features_a.mean(axis=0),
         np.cov(features_a, rowvar=False).reshape(features_a.shape[1], -1),
@@ -56,7 +57,7 @@ def latent_features(tokenizer: Tokenizer, frames: Frames) -> Features:
     picture."""
     out = []
     for start in range(0, len(frames), 32):
-        latents = tokenizer.encode(to_float(torch.from_numpy(frames[start : start + 32])))
+        latents = tokenizer.colour.encode(to_float(torch.from_numpy(frames[start : start + 32])))
         out.append(torch.cat([latents.mean(dim=1), latents.std(dim=1)], dim=-1))
     return torch.cat(out).double().numpy()
 
@@ -68,11 +69,11 @@ def i3d_features(path: Path, videos: Frames) -> Features:
     T should be 16 and N large (2048 is usual); the picture is resized to 224 x 224.
     """
     if videos.shape[1] < 10:
-        raise ValueError(f"I3D needs at least 10 frames per video, got {videos.shape[1]}.")
+        raise UsageError(f"I3D needs at least 10 frames per video, got {videos.shape[1]}.")
     try:
         network = torch.jit.load(str(path), map_location="cpu").eval()
     except (RuntimeError, ValueError, OSError) as error:
-        raise ValueError(
+        raise UsageError(
             f"{path} is not a torchscript file ({error}); pass i3d_torchscript.pt."
         ) from error
     out = []

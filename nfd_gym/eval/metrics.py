@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nfd_gym.errors import UsageError
+
 Array = npt.NDArray[Any]
 
 PSNR_CAP = 60.0
@@ -23,7 +25,7 @@ def luma(frames: npt.NDArray[np.generic]) -> Array:
 def psnr(frames: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Array:
     """PSNR in dB per frame, shape (...)."""
     if frames.shape != real.shape:
-        raise ValueError(f"psnr compares equal shapes, got {frames.shape} and {real.shape}.")
+        raise UsageError(f"psnr compares equal shapes, got {frames.shape} and {real.shape}.")
     error = np.asarray(frames, np.float32) - np.asarray(real, np.float32)
     mse = np.square(error).mean(axis=(-3, -2, -1), dtype=np.float64)
     floor = 255.0**2 / 10 ** (PSNR_CAP / 10)
@@ -42,7 +44,7 @@ def blur(images: Array, taps: Array) -> Array:
     reach = len(taps) - 1
     height, width = images.shape[-2] - reach, images.shape[-1] - reach
     if min(height, width) < 1:
-        raise ValueError(f"A {len(taps)} tap filter needs larger images than {images.shape[-2:]}.")
+        raise UsageError(f"A {len(taps)} tap filter needs larger images than {images.shape[-2:]}.")
     rows = sum(tap * images[..., i : i + height, :] for i, tap in enumerate(taps))
     return np.asarray(sum(tap * rows[..., i : i + width] for i, tap in enumerate(taps)), np.float32)
 
@@ -50,7 +52,7 @@ def blur(images: Array, taps: Array) -> Array:
 def ssim(frames: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Array:
     """SSIM per frame on luma (Wang et al. 2004: 11x11 Gaussian of 1.5 px, K = 0.01 and 0.03)."""
     if frames.shape != real.shape:
-        raise ValueError(f"ssim compares equal shapes, got {frames.shape} and {real.shape}.")
+        raise UsageError(f"ssim compares equal shapes, got {frames.shape} and {real.shape}.")
     # Scaled to 0..1: at 0..255 the variances below lose their last digits in float32.
     ours, theirs = luma(frames) / 255, luma(real) / 255
     taps = gaussian_taps()

@@ -1,10 +1,11 @@
-"""assets/results.json: every published figure with the command, commit, machine and date that made
-it.
+"""assets/results.json: published figures with the command, commit, machine and date of each.
 
-`record` merges one section; README blocks between `<!-- results:NAME -->` and `<!-- /results -->`
-are rewritten from it, so no number in the README is typed by hand.
+docs/RESULTS.md is generated from it, and so is every block of README.md between
+`<!-- results:NAME -->` and `<!-- /results -->`: no number there is typed by hand. Commands write
+to a checkout only with --publish.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -15,36 +16,71 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from nfd_gym.errors import UsageError
+
 RESULTS = Path("assets/results.json")
-README = Path("README.md")
+PAGE, README = Path("docs/RESULTS.md"), Path("README.md")
 BLOCK = re.compile(r"(<!-- results:([\w.-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+INTRODUCTION = """# Results
+
+Generated from `assets/results.json`; do not edit. Every table was written by the command below it,
+run with `--publish` in a checkout, at that commit and on that machine.
+"""
 
 
-def record(
-    section: str,
-    figures: Mapping[str, Any],
-    command: str,
-    path: Path = RESULTS,
-    readme: Path | None = README,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """--publish, and --results for a file of one's own: what every measuring command offers."""
+    parser.add_argument(
+        "--publish", action="store_true", help=f"merge the figures into {RESULTS} and {PAGE}"
+    )
+    parser.add_argument("--results", type=Path, metavar="FILE", help="merge them into this file")
+
+
+def keep(
+    args: argparse.Namespace, section: str, figures: Mapping[str, Any], command: str
 ) -> dict[str, Any]:
-    """Replace one section of the results file and rewrite the README blocks that show it.
+    """Figures with their origin. Side effect: stored, but only where --publish or --results asks
+    for it."""
+    if args.results is not None:
+        record(section, figures, command, args.results)
+    if args.publish:
+        return publish(section, figures, command)
+    return stamped(figures, command)
 
-    A figure named "table" with "columns" and "rows" is what the README shows; without one, the
-    README shows every scalar. Returns the stored section.
+
+def publish(
+    section: str, figures: Mapping[str, Any], command: str, root: Path = Path()
+) -> dict[str, Any]:
+    """Side effect: one section of the checkout's results, its results page and its README anew."""
+    if not (root / RESULTS).is_file():
+        raise UsageError(f"--publish needs {RESULTS}; run it at the top of a checkout of nfd_gym.")
+    stored = record(section, figures, command, root / RESULTS)
+    results = load(root / RESULTS)
+    _replace(root / PAGE, page(results))
+    _replace(root / README, rewrite((root / README).read_text("utf-8"), results))
+    return stored
+
+
+def record(section: str, figures: Mapping[str, Any], command: str, path: Path) -> dict[str, Any]:
+    """Replace one section of a results file; returns the stored section.
+
+    A figure named "table" with "columns" and "rows" is what pages show; without one, they show
+    every scalar.
     """
     if not re.fullmatch(r"[\w.-]+", section):
-        raise ValueError(f"A section name has letters, digits, . _ and -, got {section!r}.")
+        raise UsageError(f"A section name has letters, digits, . _ and -, got {section!r}.")
     results = load(path)
     results[section] = stamped(figures, command)
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, json.dumps(results, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    if readme is not None and readme.exists():
-        text = readme.read_text("utf-8")
-        fresh = rewrite(text, results)
-        if fresh != text:
-            _replace(readme, fresh)
     stored: dict[str, Any] = results[section]
     return stored
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """docs/RESULTS.md: every section as a table, in the order of their names."""
+    parts = [f"## {name}\n\n{markdown(results[name])}" for name in sorted(results)]
+    return "\n".join([INTRODUCTION, *parts])
 
 
 def stamped(figures: Mapping[str, Any], command: str) -> dict[str, Any]:
@@ -64,24 +100,23 @@ def portable(command: str) -> str:
     return " ".join("/".join(Path(w).parts[-2:]) if w.startswith("/") else w for w in words)
 
 
-def load(path: Path = RESULTS) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
     """All sections; none if the file does not exist yet."""
     if not path.exists():
         return {}
     try:
         results = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise ValueError(
+        raise UsageError(
             f"{path} is not JSON ({error}); restore it with git before recording more figures."
         ) from error
     if not isinstance(results, dict):
-        raise ValueError(f"{path} must hold one JSON object, got {type(results).__name__}.")
+        raise UsageError(f"{path} must hold one JSON object, got {type(results).__name__}.")
     return results
 
 
 def rewrite(text: str, results: Mapping[str, Any]) -> str:
-    """README text with every results block filled in; blocks of unknown sections stay as they
-    are."""
+    """A page with every results block filled in; blocks of unknown sections stay as they are."""
 
     def fill(match: re.Match[str]) -> str:
         head, name, tail = match.groups()

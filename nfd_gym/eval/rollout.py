@@ -1,10 +1,10 @@
 """Dreams beside the recordings they started from: real context, then the recorded actions alone.
 
 A `Dream` is anything that can be reset to recorded frames and stepped with actions; the runtime's
-Session is one. Everything here is batched over lanes.
+Session is one. Everything here is batched over stretches.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,20 +13,23 @@ import numpy.typing as npt
 
 from nfd_gym.actions import ActionCodec, KeysAndMouse
 from nfd_gym.data.clip import Clip, Source
+from nfd_gym.errors import UsageError
 from nfd_gym.keyboard import KEY_INDEX
 
 Frames = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Depth = npt.NDArray[np.uint16]
 
 
 class Dream(Protocol):
-    """Running worlds, one per lane."""
+    """Running worlds, as many as there are stretches."""
 
     def reset(
         self,
         frames: Frames,
         actions: Floats,
-        pitch: Floats | None,
+        depth: Depth | None,
+        poses: Floats | None,
         seeds: npt.NDArray[np.int64],
     ) -> Frames: ...
 
@@ -39,9 +42,10 @@ class Excerpt:
 
     frames: Frames  # (B, context + horizon, H, W, 3)
     actions: Floats  # (B, context + horizon, A)
-    pitch: Floats | None  # (B, context + horizon) degrees, + down
     context: int
     names: tuple[str, ...]
+    depth: Depth | None = None  # (B, context + horizon, H, W) inverse depth
+    poses: Floats | None = None  # (B, context + horizon, 5)
 
     @property
     def horizon(self) -> int:
@@ -59,61 +63,61 @@ class Excerpt:
 
     def rows(self, rows: npt.NDArray[np.intp]) -> "Excerpt":
         """The stretches with these numbers."""
-        return Excerpt(
-            self.frames[rows],
-            self.actions[rows],
-            None if self.pitch is None else self.pitch[rows],
-            self.context,
-            tuple(self.names[row] for row in rows),
-        )
+        names = tuple(self.names[row] for row in rows)
+        return self._of(lambda part: part[rows], self.context, names)
 
     def span(self, start: int, stop: int, context: int) -> "Excerpt":
         """Frames start..stop-1 of every stretch, `context` of them as context."""
-        pitch = None if self.pitch is None else self.pitch[:, start:stop]
-        part = slice(start, stop)
-        return Excerpt(self.frames[:, part], self.actions[:, part], pitch, context, self.names)
+        return self._of(lambda part: part[:, start:stop], context, self.names)
 
-    def batches(self, lanes: int) -> Iterator["Excerpt"]:
-        """`lanes` stretches at a time; the last batch may have fewer."""
-        for start in range(0, len(self.frames), lanes):
-            yield self.rows(np.arange(start, min(start + lanes, len(self.frames))))
+    def batches(self, size: int) -> Iterator["Excerpt"]:
+        """`size` stretches at a time; the last batch may have fewer."""
+        for start in range(0, len(self.frames), size):
+            yield self.rows(np.arange(start, min(start + size, len(self.frames))))
 
     def each(self, context: int) -> "Excerpt":
         """Every horizon frame on its own, (B * horizon) stretches of `context` real frames and one
         more."""
         if context > self.context:
-            raise ValueError(f"{context} frames of context asked for, {self.context} are there.")
-        ends = range(self.context, self.context + self.horizon)
-        parts = [self.span(end - context, end + 1, context) for end in ends]
+            raise UsageError(f"{context} frames of context asked for, {self.context} are there.")
+        ends = np.arange(self.context, self.context + self.horizon)
 
-        def mix(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-            return np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
+        def mix(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            each = np.stack([part[:, end - context : end + 1] for end in ends], axis=1)
+            return each.reshape(-1, *each.shape[2:])
 
-        return Excerpt(
-            mix([part.frames for part in parts]),
-            mix([part.actions for part in parts]),
-            None if self.pitch is None else mix([p.pitch for p in parts if p.pitch is not None]),
-            context,
-            tuple(name for name in self.names for _ in ends),
-        )
+        return self._of(mix, context, tuple(name for name in self.names for _ in ends))
 
     def pairs(self) -> "Excerpt":
         """Every horizon frame with only the frame before it."""
         return self.each(1)
+
+    def _of(
+        self,
+        change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+        context: int,
+        names: tuple[str, ...],
+    ) -> "Excerpt":
+        parts = (self.frames, self.actions, self.depth, self.poses)
+        frames, actions, depth, poses = (None if p is None else change(p) for p in parts)
+        assert frames is not None and actions is not None
+        return Excerpt(frames, actions, context, names, depth, poses)
 
 
 def stack(clips: Sequence[Clip], context: int) -> Excerpt:
     """An excerpt from clips of equal length."""
     lengths = {len(clip) for clip in clips}
     if len(lengths) != 1:
-        raise ValueError(f"An excerpt needs clips of one length, got {sorted(lengths)}.")
-    with_pitch = all(clip.pitch is not None for clip in clips)
+        raise UsageError(f"An excerpt needs clips of one length, got {sorted(lengths)}.")
+    depth = [clip.depth for clip in clips if clip.depth is not None]
+    poses = [clip.pose for clip in clips if clip.pose is not None]
     return Excerpt(
         np.stack([clip.frames for clip in clips]),
         np.stack([clip.actions for clip in clips]),
-        np.stack([clip.pitch for clip in clips if clip.pitch is not None]) if with_pitch else None,
         context,
         tuple(clip.name for clip in clips),
+        np.stack(depth) if len(depth) == len(clips) else None,
+        np.stack(poses) if len(poses) == len(clips) else None,
     )
 
 
@@ -122,7 +126,7 @@ def cut(source: Source, count: int, context: int, horizon: int) -> Excerpt:
     span = context + horizon
     room = np.array([max(0, length - span + 1) for length in source.lengths])
     if not room.any():
-        raise ValueError(
+        raise UsageError(
             f"No recording holds {span} frames (context {context} + horizon {horizon}); "
             "use longer recordings or a shorter horizon."
         )
@@ -139,11 +143,11 @@ def cut(source: Source, count: int, context: int, horizon: int) -> Excerpt:
 def roll(dream: Dream, excerpt: Excerpt, first_seed: int = 0) -> Frames:
     """Free rollout (B, horizon, H, W, 3): the dream sees its own frames and the recorded
     actions."""
-    lanes, context = len(excerpt.frames), excerpt.context
-    pitch = None if excerpt.pitch is None else excerpt.pitch[:, :context]
-    seeds = np.arange(first_seed, first_seed + lanes, dtype=np.int64)
-    dream.reset(excerpt.frames[:, :context], excerpt.actions[:, :context], pitch, seeds)
-    steps = [dream.step(excerpt.actions[:, context + i]).copy() for i in range(excerpt.horizon)]
+    given = excerpt.span(0, excerpt.context, excerpt.context)
+    seeds = np.arange(first_seed, first_seed + len(given.frames), dtype=np.int64)
+    dream.reset(given.frames, given.actions, given.depth, given.poses, seeds)
+    told = excerpt.actions[:, excerpt.context :]
+    steps = [dream.step(told[:, i]).copy() for i in range(excerpt.horizon)]
     return np.stack(steps, axis=1)
 
 

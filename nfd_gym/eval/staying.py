@@ -1,7 +1,7 @@
 """Does a world stay? Recorded actions replayed in the dream, beside the game that recorded them.
 
-A probe is a recorded clip that asks one question: turn away and back, walk a loop, dig, place, stand
-still, meet a wall. Free runs ask how long the dream agrees with the game at all.
+A probe is a recorded clip that asks one question: turn away and back, walk a loop, dig, place,
+stand still, meet a wall. Free runs ask how long the dream agrees with the game at all.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,10 @@ class Replay:
     def pose_error(self) -> NDArray[np.float64]:
         """Metres between the two eyes (T,)."""
         assert self.clip.pose is not None
-        return np.linalg.norm(self.poses[:, :3] - self.clip.pose[:, :3], axis=1)
+        apart: NDArray[np.float64] = np.linalg.norm(
+            self.poses[:, :3] - self.clip.pose[:, :3], axis=1
+        )
+        return apart
 
 
 def replay(
@@ -110,7 +113,9 @@ def edited_region(run: Replay) -> dict[str, float]:
     for t in (max(t for t, _ in wanted) + 1, len(run.frames) - 1) if wanted else ():
         mask = cubes(run.clip.pose[t], cells, *run.frames.shape[1:3])
         error = run.frames[t].astype(np.float32)[mask] - run.clip.frames[t].astype(np.float32)[mask]
-        inside.append(10 * np.log10(255**2 / max(float((error**2).mean()), 1e-3)) if mask.any() else np.nan)
+        inside.append(
+            10 * np.log10(255**2 / max(float((error**2).mean()), 1e-3)) if mask.any() else np.nan
+        )
     at_once, at_end = inside if inside else (np.nan, np.nan)
     return {
         "edits": float(len(wanted)), "same_edits": hits / max(1, len(wanted)),
@@ -158,13 +163,18 @@ def free_runs(
         sharp = np.array([
             edge_energy(run.frames[frame]) / edge_energy(run.clip.frames[frame]) for run in rows
         ])  # fmt: skip
-        yield frame, {
-            "db": float(quality.mean()),
-            "db_where_pose_agrees": float(quality[agrees].mean()) if agrees.any() else float("nan"),
-            "pose_agrees": float(agrees.mean()),
-            "edge_ratio": float(np.median(sharp)),
-            "runs": float(len(rows)),
-        }
+        yield (
+            frame,
+            {
+                "db": float(quality.mean()),
+                "db_where_pose_agrees": float(quality[agrees].mean())
+                if agrees.any()
+                else float("nan"),
+                "pose_agrees": float(agrees.mean()),
+                "edge_ratio": float(np.median(sharp)),
+                "runs": float(len(rows)),
+            },
+        )
 
 
 def edge_energy(frame: NDArray[np.uint8]) -> float:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from nfd_gym import dialects
 from nfd_gym.actions import KeysAndMouse
+from nfd_gym.errors import NfdError, UsageError
 from nfd_gym.games.bridge_server import decode, encode
 from nfd_gym.settings import nearest
 
@@ -35,7 +36,7 @@ TO_DIALECT: dict[str, Callable[[npt.NDArray[np.float32]], dict[str, Any]]] = {
 CLOSE_SECONDS = 10.0
 
 
-class BridgeError(RuntimeError):
+class BridgeError(NfdError, RuntimeError):
     """The far env failed, fell silent or ended; `reset` starts it again where it has ended."""
 
 
@@ -174,7 +175,7 @@ class BridgeEnv(gymnasium.Env[Frame, Any]):
         to make a world, hence the long `start_timeout_s`, which also holds for `reset`."""
         if dialect not in TO_DIALECT:
             close = nearest(dialect, TO_DIALECT)
-            raise ValueError(f"no dialect {dialect!r}; did you mean {close!r}?")
+            raise UsageError(f"no dialect {dialect!r}; did you mean {close!r}?")
         self.codec = KeysAndMouse(action_space, camera=None)
         self.action_space = self.codec.space()
         self.observation_space = gymnasium.spaces.Box(0, 255, (size[1], size[0], 3), np.uint8)

@@ -70,7 +70,7 @@ class Atlas:
         ]
 
     def visible(self, pose: Tensor, height: int, width: int, fov_y: float) -> list[Tensor]:
-        """Groups (chunk, facing) in view of pose (5,) to be drawn at each level, front sides only."""
+        """Groups (chunk, facing) in view of pose (5,) to draw at each level, front sides only."""
         eye, forward, right, up = axes(pose)
         focal = focal_length(height, fov_y)
         offset = self.centre - eye
@@ -116,7 +116,10 @@ class Atlas:
     @property
     def count(self) -> int:
         """Surfels of the finest levels."""
-        return sum(int(SIDES[level] ** 2 * n) for level, n in enumerate(np.bincount(self.faces.level, minlength=5)))
+        return sum(
+            int(SIDES[level] ** 2 * n)
+            for level, n in enumerate(np.bincount(self.faces.level, minlength=5))
+        )
 
 
 class Keep:

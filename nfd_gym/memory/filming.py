@@ -90,7 +90,7 @@ class Filming:
 
     def _loose(
         self, point: NDArray[np.float64], axis: NDArray[np.int64], toward: NDArray[np.float64],
-        depth: NDArray[np.float64], off: NDArray[np.float64], colour: NDArray[np.uint8],
+        depth: NDArray[np.floating], off: NDArray[np.float64], colour: NDArray[np.uint8],
     ) -> None:  # fmt: skip
         """Near flat pixels that lie on no lattice plane: small things."""
         chosen = (depth < LOOSE_FAR) & (off > 0.06)

@@ -45,8 +45,10 @@ def fill_unknown(
     for values, weight in reversed(levels[:-1]):
         up = F.interpolate(filled, values.shape[-2:], mode="bilinear", align_corners=False)
         share = weight.clamp(0, 1)
-        filled = values + (1 - share) * up if weight is levels[0][1] else torch.where(
-            weight > 0, values / weight.clamp_min(1e-6), up
+        filled = (
+            values + (1 - share) * up
+            if weight is levels[0][1]
+            else torch.where(weight > 0, values / weight.clamp_min(1e-6), up)
         )
     out = filled[0]
     near = torch.where(keep, nearness, out[3])

@@ -75,12 +75,17 @@ class PointMemory:
         share = MIDDLE / self.height * math.tan(math.radians(self.fov_y) / 2)
         fov = 2 * math.degrees(math.atan(share))
         small = replace(self, height=MIDDLE, width=MIDDLE, fov_y=fov)
-        depth = torch.stack([small.drawn(state, env, pose[env])[0].depth for env in range(len(pose))])
+        depth = torch.stack(
+            [small.drawn(state, env, pose[env])[0].depth for env in range(len(pose))]
+        )
         return pointed_cell(1.0 / depth, pose)
 
     def empty(self, num_envs: int) -> Points:
         device = self.sky.device
-        zeros = lambda *shape, dtype: torch.zeros(num_envs, *shape, dtype=dtype, device=device)  # noqa: E731
+
+        def zeros(*shape: int, dtype: torch.dtype) -> Tensor:
+            return torch.zeros(num_envs, *shape, dtype=dtype, device=device)
+
         return Points(
             Surfels(
                 zeros(self.painted, 3, dtype=torch.float32),
@@ -149,7 +154,7 @@ class PointMemory:
         drawn, filmed = self.drawn(state, env, pose)
         colour, depth = drawn.colour.permute(2, 0, 1) / 127.5 - 1.0, drawn.depth
         sharp = torch.where(drawn.width > 0, (1.0 / drawn.width.clamp_min(1e-6)).clamp_max(1.0), 0)
-        loose = (drawn.index >= filmed) & (sharp < COARSE)
+        loose = (drawn.owner >= filmed) & (sharp < COARSE)
         colour, depth, sharp = close_pinholes(colour, depth, sharp)
         rays = pixel_rays(pose[None], self.height, self.width, self.fov_y)[0]
         rows, columns = sky_cells(rays, *state.sky.shape[1:3])
@@ -290,7 +295,7 @@ class PointMemory:
 
 
 def cube_entry(rays: Tensor, pose: Tensor, cell: Tensor) -> Tensor:
-    """Depth (H,W) at which rays (H,W,3) from a pose enter the unit cube of a cell; inf: they miss."""
+    """Depth (H,W) at which rays (H,W,3) from a pose enter a cell's unit cube; inf: they miss."""
     ray = torch.where(rays.abs() < 1e-6, torch.full_like(rays, 1e-6), rays)
     a = (cell - 0.5 - pose[:3]) / ray
     b = (cell + 0.5 - pose[:3]) / ray
@@ -311,7 +316,7 @@ def pointed_cell(nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor
     eye, forward, _, _ = axes(pose)
     hit = eye + depth[:, None] * forward
     plane = torch.floor(hit) + 0.5
-    axis = ((plane - eye) / torch.where(forward.abs() < 1e-6, 1e-6, forward) - depth[:, None])
+    axis = (plane - eye) / torch.where(forward.abs() < 1e-6, 1e-6, forward) - depth[:, None]
     axis = axis.abs().argmin(1, keepdim=True)
     normal = torch.zeros_like(hit).scatter(1, axis, -forward.gather(1, axis).sign())
     exact = hit.scatter(1, axis, plane.gather(1, axis))

@@ -30,7 +30,7 @@ class Drawn(NamedTuple):
     colour: Tensor  # (H,W,3) float32, 0..255
     depth: Tensor  # (H,W) planar metres, inf where nothing is
     width: Tensor  # (H,W) pixels that the front surfel spans; 0 where nothing is
-    index: Tensor  # (H,W) long, the front surfel; -1 where nothing is
+    owner: Tensor  # (H,W) long, the front surfel; -1 where nothing is
 
 
 def draw(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) -> Drawn:
@@ -59,9 +59,9 @@ def draw(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) 
         if len(chosen):
             owners = index.index_select(0, chosen)
             squares = Surfels(*(field.index_select(0, owners) for field in surfels))
-            middle = [x.index_select(0, chosen) for x in (column, row, z)]
+            x, y, depth = (v.index_select(0, chosen) for v in (column, row, z))
             side = math.ceil(high) + 1
-            cells.append(_large(squares, owners, *middle, eye, rays, side, height, width))
+            cells.append(_large(squares, owners, x, y, depth, eye, rays, side, height, width))
     pixel, depth, owner = (torch.cat(part) for part in zip(*cells, strict=True))
     return _resolve(surfels, pixel, depth, owner, focal, height, width)
 
@@ -144,7 +144,9 @@ def _resolve(
     pixel, owner = pixel.index_select(0, chosen), owner.index_select(0, chosen)
     colours = torch.zeros(count, 4, device=pixel.device)
     weight = (16.0 * surfels.size.index_select(0, owner)).clamp_min(1e-3)[:, None] ** -3
-    colours.index_add_(0, pixel, torch.cat([surfels.colour.index_select(0, owner) * weight, weight], 1))
+    colours.index_add_(
+        0, pixel, torch.cat([surfels.colour.index_select(0, owner) * weight, weight], 1)
+    )
     colour = colours[:, :3] / colours[:, 3:].clamp_min(1e-12)
     wide = surfels.size[index.clamp_min(0)] / nearest * focal
     return Drawn(

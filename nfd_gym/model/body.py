@@ -30,7 +30,7 @@ class NoBody:
     kind = "none"
     width = 0  # K of a move's control
     pose_width = 0  # P of a pose
-    edits: tuple[str, ...] = ()  # names of the kinds of edit 1, 2, ...
+    edits: tuple[str, ...] = ()  # names of the kinds of edit 1, 2, ...: "dig", "place brick"
 
     def move(self, memory: Any, state: Any, action: Tensor) -> Move:
         """Nothing moves; `state` is the world state before `action` (B,A)."""

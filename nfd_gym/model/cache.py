@@ -8,6 +8,8 @@ window but not the ring.
 import torch
 from torch import Tensor
 
+from nfd_gym.errors import UsageError
+
 
 class FrameCache:
     """(layers, B, slots, N, heads, d) keys and values; lanes move together, `valid` counts each."""
@@ -67,7 +69,7 @@ class FrameCache:
     def truncate(self, frames: int) -> None:
         """Forget the last `frames` frames: a pointer moves back. Exact up to `spare` frames."""
         if frames > self.slots:
-            raise ValueError(f"cannot forget {frames} frames, the cache holds {self.slots}")
+            raise UsageError(f"cannot forget {frames} frames, the cache holds {self.slots}")
         self.end = (self.end - frames) % self.slots
         self.valid = (self.valid - frames).clamp_min(0)
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nfd_gym.errors import UsageError
 from nfd_gym.model.attention import over_frames, over_packed, within_frames
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.rope import angles, rotate
@@ -41,13 +42,13 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
-            raise ValueError(f"width {self.width} must be a multiple of 2 * heads ({self.heads})")
+            raise UsageError(f"width {self.width} must be a multiple of 2 * heads ({self.heads})")
         if self.depth < self.causal_every:
-            raise ValueError(
+            raise UsageError(
                 f"no block would look back: depth {self.depth} < causal_every {self.causal_every}"
             )
         if (self.masks or self.rays) and not self.condition:
-            raise ValueError("masks and rays are part of the condition; set condition to true")
+            raise UsageError("masks and rays are part of the condition; set condition to true")
 
     @property
     def tokens(self) -> int:
@@ -205,7 +206,7 @@ class Denoiser(nn.Module):
         blocks: tuple[int, ...] = (),
     ) -> tuple[Tensor, list[Tensor]]:
         if (condition is None) == self.config.condition:
-            raise ValueError(
+            raise UsageError(
                 f"condition={self.config.condition} does not fit {type(condition).__name__}"
             )
         x = self.tokens_in(noisy if condition is None else torch.cat([noisy, condition], dim=-1))

@@ -6,8 +6,8 @@ the distance of what the middle of the picture points at.
 """
 
 import math
-from dataclasses import dataclass
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -15,22 +15,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfd_gym import settings
-from nfd_gym.keyboard import KEY_INDEX, LOG_SCALE, PITCH, YAW
+from nfd_gym.errors import NfdError
 from nfd_gym.model.body import Edit, Move
 
 PITCH_LIMIT = 89.5
 SIDE, LOW, HIGH = 1, -3, 2  # cells around the eye's: -1..1 to the sides, -3..2 in height
 CELLS = (2 * SIDE + 1) ** 2 * (HIGH - LOW + 1)
-KEYS = ("forward", "back", "left", "right", "jump", "sneak", "attack", "use")
 TIMER = 8.0  # ticks that a timer counts to
+
+
+class BodyError(NfdError, ValueError):
+    """Settings of a body that contradict each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EyeBodyConfig:
-    kinds: tuple[str, ...] = ("brick", "plank", "violet")  # block kinds, chosen with hotbar.1 ..
+    """Where the action's columns are, and what the hands can do."""
+
+    walk: tuple[int, ...]  # columns that the legs are told
+    hands: tuple[int, int]  # columns of dig and place
+    choose: tuple[int, ...]  # column that chooses each block kind
+    camera: tuple[int, int]  # columns of pitch and yaw
+    camera_scale: float  # a camera column c turns by sign(c) (exp(|c| camera_scale) - 1) degrees
+    kinds: tuple[str, ...]  # block kinds
     reach: float = 4.5  # metres
     click_ticks: int = 5  # a held button acts at most once in so many ticks
     hidden: int = 192
+
+    def __post_init__(self) -> None:
+        if len(self.choose) != len(self.kinds):
+            raise BodyError(
+                f"choose needs a column for each of the kinds {self.kinds}, got {self.choose}."
+            )
 
 
 class Motion(NamedTuple):
@@ -38,7 +54,9 @@ class Motion(NamedTuple):
 
     last: Tensor  # (B,3) displacement of the last tick, world axes
     before: Tensor  # (B,3) displacement of the tick before
-    timers: Tensor  # (B,2) ticks since the last dig and the last try to place, over TIMER, at most 1
+    timers: (
+        Tensor  # (B,2) ticks since the last dig and the last try to place, over TIMER, at most 1
+    )
     held: Tensor  # (B,2) attack and use in the last tick
     slot: Tensor  # (B,1) chosen block kind
 
@@ -56,13 +74,17 @@ class EyeBody(nn.Module):
         super().__init__()
         self.shape = config
         self.width = 3 + 2 + len(config.kinds) + 3  # K of the control vector
-        inputs = len(KEYS) + 6 + CELLS + 3 + 2 + 2
+        inputs = len(config.walk) + 6 + CELLS + 3 + 2 + 2
         h = config.hidden
         self.legs = nn.Sequential(
             nn.Linear(inputs, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 3)
         )
         self.hands = nn.Sequential(
-            nn.Linear(2 + 2 + 2 + POINTED, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 3)
+            nn.Linear(2 + 2 + 2 + POINTED, 64),
+            nn.SiLU(),
+            nn.Linear(64, 64),
+            nn.SiLU(),
+            nn.Linear(64, 3),
         )
 
     # ---- the verbs of a body ----------------------------------------------------------------
@@ -81,14 +103,14 @@ class EyeBody(nn.Module):
                 done = torch.stack([events[:, i] == 1, events[:, i] == 2], dim=1)
                 timers = torch.where(done, 0.0, timers)
             slot = self._slot(slot, actions[:, i])
-        held = actions[:, -1, [KEY_INDEX["attack"], KEY_INDEX["use"]]]
+        held = actions[:, -1, self.shape.hands]
         return torch.cat([last, before, timers, held, slot], dim=1)
 
     @torch.no_grad()
     def move(self, memory: Any, state: Any, action: Tensor) -> Move:
         """The eye after `action` (B,A), and the block that attack or use changes in this tick: the
         one under the middle of the coming view."""
-        turned = turn(state.pose, action)
+        turned = turn(state.pose, self.degrees(action))
         inputs, quarter = self.inputs(memory, state.memory, turned, state.motion, action)
         step = unturn(self.legs(inputs) * STEP, quarter)
         pose = torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1)
@@ -126,7 +148,7 @@ class EyeBody(nn.Module):
         """Motion and control of a tick whose event (B,) 0 none, 1 dig, 2 place is known."""
         old = Motion(*motion.split(WIDTHS, 1))
         step = pose[:, :3] - last_pose[:, :3]
-        held = action[:, [KEY_INDEX["attack"], KEY_INDEX["use"]]]
+        held = action[:, self.shape.hands]
         timers = (old.timers + 1 / TIMER).clamp_max(1.0)
         tried = (held[:, 1] > 0.5) & (timers[:, 1] >= self.shape.click_ticks / TIMER - 1e-4)
         timers = torch.where(torch.stack([event == 1, tried], dim=1), 0.0, timers)
@@ -146,10 +168,15 @@ class EyeBody(nn.Module):
         )
         return new, control
 
+    def degrees(self, action: Tensor) -> Tensor:
+        """Pitch and yaw (B,2) of the turn that actions (B,A) command."""
+        camera = action[:, self.shape.camera]
+        return camera.sign() * torch.expm1(camera.abs() * self.shape.camera_scale)
+
     def event_logits(self, motion: Tensor, action: Tensor, pointed: Tensor) -> Tensor:
         """Logits (B,3) of none, dig, place; `pointed` (B,POINTED) as `pointed_features` gives."""
         old = Motion(*motion.split(WIDTHS, 1))
-        held = action[:, [KEY_INDEX["attack"], KEY_INDEX["use"]]]
+        held = action[:, self.shape.hands]
         out: Tensor = self.hands(torch.cat([held, old.timers, old.held, pointed], dim=1))
         return out
 
@@ -169,8 +196,8 @@ class EyeBody(nn.Module):
     # ---- parts ------------------------------------------------------------------------------
 
     def _slot(self, slot: Tensor, action: Tensor) -> Tensor:
-        for kind in range(len(self.shape.kinds)):
-            pressed = action[:, KEY_INDEX[f"hotbar.{kind + 1}"], None] > 0.5
+        for kind, column in enumerate(self.shape.choose):
+            pressed = action[:, column, None] > 0.5
             slot = torch.where(pressed, float(kind), slot)
         return slot
 
@@ -186,10 +213,9 @@ class EyeBody(nn.Module):
         fraction = turned_by(pose[:, :3] - cell, quarter)
         offsets = unturn(_offsets(pose.device).expand(len(pose), -1, -1), quarter)
         solid = memory.solid(memory_state, (cell[:, None] + offsets).round().long()).float()
-        keys = action[:, [KEY_INDEX[key] for key in KEYS]]
         return torch.cat(
             [
-                keys,
+                action[:, self.shape.walk],
                 turned_by(motion.last, quarter) / STEP,
                 turned_by(motion.before, quarter) / STEP,
                 solid,
@@ -213,17 +239,21 @@ def pointed_features(
     beside = (outer[:, [0, 2]] - pose[:, [0, 2]]).abs().amax(1).clamp_max(2.0)
     over = (outer[:, 1] - pose[:, 1]).clamp(-3.0, 3.0)
     height = (inner[:, 1] / 8.0).clamp(-2.0, 2.0)
-    rows = [within, (reach - distance).clamp(-1, 1), within * beside, within * over, within * height]
+    rows = [
+        within,
+        (reach - distance).clamp(-1, 1),
+        within * beside,
+        within * over,
+        within * height,
+    ]
     return torch.stack(rows, dim=1)
 
 
 STEP = 0.2  # metres, about a tick's walk: the unit of displacements
 
 
-def turn(pose: Tensor, action: Tensor) -> Tensor:
-    """Poses (B,5) turned by the camera of actions (B,A), not moved."""
-    camera = action[:, [PITCH, YAW]]
-    degrees = camera.sign() * torch.expm1(camera.abs() * LOG_SCALE)
+def turn(pose: Tensor, degrees: Tensor) -> Tensor:
+    """Poses (B,5) turned by pitch and yaw (B,2) in degrees, not moved."""
     yaw = pose[:, 3] + degrees[:, 1]
     pitch = (pose[:, 4] + degrees[:, 0]).clamp(-PITCH_LIMIT, PITCH_LIMIT)
     return torch.cat([pose[:, :3], yaw[:, None], pitch[:, None]], dim=1)

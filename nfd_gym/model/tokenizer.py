@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
+from nfd_gym.errors import UsageError
 from nfd_gym.model.pixels import to_float
 
 NEAREST = 2.56  # nearness (1/m) that the code maps to 1
@@ -29,14 +30,14 @@ class TokenizerConfig:
 
     def __post_init__(self) -> None:
         if self.height % self.patch or self.width % self.patch:
-            raise ValueError(
+            raise UsageError(
                 f"picture {self.width}x{self.height} is no multiple of patch {self.patch}; "
                 "choose width and height divisible by it"
             )
         if self.patch % 4:
-            raise ValueError(f"patch must be a multiple of 4, got {self.patch}")
+            raise UsageError(f"patch must be a multiple of 4, got {self.patch}")
         if not 0.0 <= self.whiten <= 1.0:
-            raise ValueError(f"whiten must be within 0 and 1, got {self.whiten}")
+            raise UsageError(f"whiten must be within 0 and 1, got {self.whiten}")
 
     @property
     def grid(self) -> tuple[int, int]:

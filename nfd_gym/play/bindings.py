@@ -9,6 +9,8 @@ import json
 import string
 from pathlib import Path
 
+from nfd_gym.errors import UsageError
+
 MOVES: dict[str, tuple[str, ...]] = {
     "forward": ("w", "pad stick up"),
     "back": ("s", "pad stick down"),
@@ -88,7 +90,7 @@ class Bindings:
             for key in keys:
                 owner = self.uses.get(key)
                 if owner in changes and function in changes:
-                    raise ValueError(
+                    raise UsageError(
                         f"the key {key!r} is bound to both {owner!r} and {function!r}; "
                         "give one of them another key"
                     )
@@ -108,26 +110,26 @@ def load_bindings(path: Path) -> Bindings:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(
+        raise UsageError(
             f"there is no bindings file {path}; check the path of --bindings"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path} is not JSON ({error}); write e.g. {{"jump": "k"}}') from None
+        raise UsageError(f'{path} is not JSON ({error}); write e.g. {{"jump": "k"}}') from None
     if not isinstance(table, dict):
-        raise ValueError(f'{path} must hold one JSON object such as {{"jump": "k"}}')
+        raise UsageError(f'{path} must hold one JSON object such as {{"jump": "k"}}')
     changes: dict[str, tuple[str, ...]] = {}
     for function, value in table.items():
         if function not in DEFAULTS:
-            raise ValueError(f"{path}: {_nearest(function, DEFAULTS, 'there is no action')}")
+            raise UsageError(f"{path}: {_nearest(function, DEFAULTS, 'there is no action')}")
         keys = value if isinstance(value, list) else [value]
         for key in keys:
             if not isinstance(key, str) or key.lower() not in KEYS:
-                raise ValueError(f"{path}: {function!r}: {_nearest(key, KEYS, 'there is no key')}")
+                raise UsageError(f"{path}: {function!r}: {_nearest(key, KEYS, 'there is no key')}")
         changes[function] = tuple(key.lower() for key in keys)
     try:
         return Bindings(changes)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise UsageError(f"{path}: {error}") from None
 
 
 def _nearest(name: object, known: dict[str, tuple[str, ...]] | frozenset[str], what: str) -> str:

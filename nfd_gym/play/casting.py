@@ -6,10 +6,10 @@ from typing import Any
 import gymnasium
 
 import nfd_gym  # noqa: F401  registers the ids
+from nfd_gym.errors import NfdError, UsageError
 from nfd_gym.play.mirror import Mirror
 from nfd_gym.play.stage import Stage, Twin
-
-SHIPPED = "minecraft-tiny"
+from nfd_gym.shipped import DEFAULT_WORLD
 
 
 def make_stage(args: argparse.Namespace) -> Stage | Twin:
@@ -24,7 +24,7 @@ def make_stage(args: argparse.Namespace) -> Stage | Twin:
         wants = {"depth": True} if "depth" in dream.raw.takes else {}
         env = _make("Luanti-v0", action_space="minerl", size=(width, height), **wants)
     except gymnasium.error.DependencyNotInstalled as error:
-        raise ValueError(f"--twin needs the real game: {error}") from None
+        raise UsageError(f"--twin needs the real game: {error}") from None
     # It remembers as much as the dream can take in.
     real = Stage(env, "Luanti", "real", memory=dream.past.maxlen)
     return Mirror(real, dream) if args.side_by_side else Twin(real, dream)
@@ -34,7 +34,7 @@ def _dream(args: argparse.Namespace) -> Stage:
     from nfd_gym.envs.nfd_env import NFDEnv
     from nfd_gym.runtime.open_world import open_world
 
-    world = open_world(args.world or SHIPPED, args.device)
+    world = open_world(args.world or DEFAULT_WORLD, args.device)
     presets = world.codec.presets
 
     def make(steps: int | None) -> gymnasium.Env:
@@ -50,12 +50,22 @@ def _dream(args: argparse.Namespace) -> Stage:
             timings=True,
         )
 
-    memory = world.denoiser.config.window + 1
-    return Stage(make(args.steps), world.name, memory=memory, remake=make)
+    env = make(args.steps)
+    memory = env.dream.session.undo_limit + 1
+    return Stage(env, world.name, memory=memory, remake=make)
 
 
 def _make(env_id: str, **kwargs: Any) -> gymnasium.Env:
     """An env that renders pictures, without an episode limit: the player decides when to stop."""
-    return gymnasium.make(
-        env_id, render_mode="rgb_array", max_episode_steps=-1, disable_env_checker=True, **kwargs
-    )
+    try:
+        return gymnasium.make(
+            env_id,
+            render_mode="rgb_array",
+            max_episode_steps=-1,
+            disable_env_checker=True,
+            **kwargs,
+        )
+    except ModuleNotFoundError as error:
+        if isinstance(error, NfdError):
+            raise
+        raise UsageError(f"{env_id}: {error}; install the package it needs") from error

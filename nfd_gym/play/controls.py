@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from nfd_gym.errors import UsageError
 from nfd_gym.keyboard import DEGREES_PER_PIXEL
 from nfd_gym.play.bindings import LOOKS, MOVES, Bindings
 from nfd_gym.play.inputs import Sample
@@ -25,7 +26,7 @@ class Controls(Protocol):
 def make_controls(codec, bindings: Bindings, sensitivity: float = 1.0, invert_y: bool = False):
     """The controls that suit a codec: keys and mouse, a pointer, or numbered actions."""
     if not 0 < sensitivity <= 20:
-        raise ValueError(
+        raise UsageError(
             f"--sensitivity must lie in (0, 20], not {sensitivity}; 1.0 is Minecraft's"
         )
     if codec.kind == "keys_and_mouse":
@@ -34,7 +35,7 @@ def make_controls(codec, bindings: Bindings, sensitivity: float = 1.0, invert_y:
         return PointerControls(codec, bindings, sensitivity, invert_y)
     if codec.kind == "discrete":
         return NumberControls(codec, bindings)
-    raise ValueError(f"no controls for actions of kind {codec.kind!r}; play with --policy random")
+    raise UsageError(f"no controls for actions of kind {codec.kind!r}; play with --policy random")
 
 
 class MinecraftControls:

@@ -36,10 +36,20 @@ class Shown:
 
 
 class Game:
-    """Play, command by command and tick by tick."""
+    """Play, command by command and tick by tick.
+
+    `most_stills` and `most_frames` bound what players may write to disk; None is no bound.
+    """
 
     def __init__(
-        self, stage: Stage | Twin, players: list[Player], *, folder: Path, seed: int = 0
+        self,
+        stage: Stage | Twin,
+        players: list[Player],
+        *,
+        folder: Path,
+        seed: int = 0,
+        most_stills: int | None = None,
+        most_frames: int | None = None,
     ) -> None:
         self.twin = stage if isinstance(stage, Twin) else None
         self._single = stage if isinstance(stage, Stage) else None
@@ -47,6 +57,9 @@ class Game:
         self.player = players[0]
         self.folder = folder
         self.seed = seed
+        self.most_stills, self.most_frames = most_stills, most_frames
+        self.stills = 0  # screenshots taken
+        self.recorded = 0  # frames of finished recordings
         self.recorder: Recorder | None = None
         self.saved: Saved | None = None
         self.paused = False
@@ -87,7 +100,7 @@ class Game:
             self.commands.append(name)
 
     def tick(self, sample: Sample) -> Shown:
-        """Grant the wishes, then let the world take one step with the hands of `sample`."""
+        """Run the queued commands, then step the world with the inputs of `sample`."""
         while self.commands:
             try:
                 self.does[self.commands.popleft()]()
@@ -141,6 +154,8 @@ class Game:
         self.score += self.view.reward
         if self.recorder:
             self.recorder.add(vector, self.view)
+            if self._full():
+                self._stop_recording()
         if self.view.ended:
             self.say(f"the episode ended with a reward of {self.score:g}")
             self._new_place()
@@ -187,11 +202,16 @@ class Game:
         self.say(f"{self.stage.steps} denoising steps per frame")
 
     def _screenshot(self) -> None:
+        if self.most_stills is not None and self.stills >= self.most_stills:
+            raise CannotError(f"{self.stills} screenshots are the most; start play again for more")
+        self.stills += 1
         self.say(f"screenshot {save_still(self.view.frame, self.folder)}")
 
     def _record(self) -> None:
         if self.recorder:
             self._stop_recording()
+        elif self._full():
+            raise CannotError(f"{self.recorded} recorded frames are the most; start play again")
         else:
             name = time.strftime("play-%Y%m%d-%H%M%S")
             self.recorder = Recorder(self.folder, self.stage, self.view, name)
@@ -201,7 +221,12 @@ class Game:
         if self.recorder:
             recorder, self.recorder = self.recorder, None
             recorder.close()
+            self.recorded += recorder.frames
             self.say(f"recorded {recorder.frames} frames into {recorder.folder}")
+
+    def _full(self) -> bool:
+        frames = self.recorded + (self.recorder.frames if self.recorder else 0)
+        return self.most_frames is not None and frames >= self.most_frames
 
     def _switch(self) -> None:
         if self.twin is None:

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 
+from nfd_gym.errors import NfdError
 from nfd_gym.play.clock import Metronome, Spread
 from nfd_gym.play.game import RATE, Game, Shown
 from nfd_gym.play.inputs import Inputs
@@ -76,7 +77,8 @@ class Loop(threading.Thread):
         if self.is_alive():
             self.join(timeout=60.0)
         if self.error is not None:
-            raise RuntimeError(
+            kind = NfdError if isinstance(self.error, NfdError) else RuntimeError
+            raise kind(
                 f"the game stopped ({self.error}); what was recorded is complete"
             ) from self.error
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from nfd_gym.errors import NfdError
 from nfd_gym.play.bindings import KEYS
 
 MAX_BYTES = 4096
@@ -12,7 +13,7 @@ MAX_WHEEL = 100
 FIELDS = frozenset({"keys", "dx", "dy", "wheel", "stamp", "take", "ping"})
 
 
-class BadMessageError(ValueError):
+class BadMessageError(NfdError, ValueError):
     """A message that no page of ours sends."""
 
 

@@ -6,8 +6,10 @@ from typing import Protocol
 import numpy as np
 
 from nfd_gym.data.rows import parse_action_rows, parse_vpt_rows, read_objects
+from nfd_gym.errors import UsageError
 from nfd_gym.play.controls import Controls
 from nfd_gym.play.inputs import Sample
+from nfd_gym.shipped import shipped
 
 
 class Player(Protocol):
@@ -98,10 +100,12 @@ class Log:
 
 def log_player(path: Path, codec) -> Log:
     """Plays what a recording played: a log (.ndjson) or the rows of a clip (.jsonl)."""
+    if not path.is_file():
+        raise UsageError(f"--actions: there is no recording {path}; give a .ndjson or .jsonl file")
     if path.suffix == ".ndjson":
         vectors = [line["action"] for _, line in read_objects(path) if "action" in line]
         if not all(isinstance(vector, list) and len(vector) == codec.width for vector in vectors):
-            raise ValueError(
+            raise UsageError(
                 f"{path}: its actions do not have the {codec.width} numbers of this world"
             )
         return Log(np.array(vectors, np.float32), codec.encode(codec.noop()))
@@ -123,8 +127,10 @@ def policy_player(policy: str, codec, rng: np.random.Generator) -> Player:
         return Chance(codec, rng)
     if policy == "scripted":
         return scripted_player(codec, rng)
-    if policy.endswith(".zip") and Path(policy).is_file():
+    agents = shipped("agents")
+    if policy in agents or (policy.endswith(".zip") and Path(policy).is_file()):
         from nfd_gym.agent import Agent
 
-        return Agent(Path(policy), codec)
-    raise ValueError(f"--policy {policy!r} is neither random, scripted nor an existing agent.zip")
+        return Agent(agents.get(policy, Path(policy)), codec)
+    known = ", ".join(["random", "scripted", *agents])
+    raise UsageError(f"{policy!r} is neither one of {known} nor an existing AGENT.zip")

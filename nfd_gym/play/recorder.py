@@ -5,7 +5,6 @@ place, load, undo, TAB) begins a new clip, for a clip is an unbroken film; the l
 too. The real game has no log, it cannot be replayed.
 """
 
-import fcntl
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from nfd_gym.data.clip import DataError, Event
 from nfd_gym.data.store import ClipFile, ClipWriter
+from nfd_gym.filelock import try_lock
 from nfd_gym.play.stage import CannotError, Stage, View
 
 FPS = 20
@@ -77,7 +77,7 @@ class Recorder:
             view.frame,
             vector,
             reward=view.reward,
-            pitch=info.get("pitch"),
+            pitch=float(info["eye"][4]) if "eye" in info else info.get("pitch"),
             events=[Event.from_info(self._clip.frames, event) for event in info.get("events", ())],
             state={key: info[key] for key in KEPT if key in info},
         )
@@ -93,9 +93,7 @@ def _lock(folder: Path) -> TextIO:
     """One recording at a time in a folder: a second writer would tidy up the files of the first."""
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / ".lock").open("w", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not try_lock(file):
         file.close()
         raise CannotError(f"another game records into {folder}; use another --folder") from None
     return file

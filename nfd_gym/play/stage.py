@@ -10,9 +10,10 @@ import gymnasium
 import numpy as np
 
 from nfd_gym.actions import codec_for_space
+from nfd_gym.errors import NfdError, UsageError
 
 
-class CannotError(RuntimeError):
+class CannotError(NfdError, RuntimeError):
     """A wish that this world cannot grant; the message is shown to the player."""
 
 
@@ -178,7 +179,7 @@ class Stage:
         if frame.ndim != 3:
             frame = np.asarray(self.raw.render())
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise ValueError(
+            raise UsageError(
                 f"play needs uint8 RGB frames (H, W, 3), got {frame.dtype} {frame.shape}; "
                 'make the env with render_mode="rgb_array"'
             )

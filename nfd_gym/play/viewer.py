@@ -5,6 +5,7 @@ import time
 
 import pygame
 
+from nfd_gym.errors import UsageError
 from nfd_gym.play import OTHER_WAYS
 from nfd_gym.play.bindings import COMMANDS, Bindings
 from nfd_gym.play.game import Shown
@@ -35,12 +36,12 @@ class Window:
         try:
             pygame.display.init()
         except pygame.error as error:
-            raise ValueError(f"no window can be opened ({error}): {OTHER_WAYS}") from None
+            raise UsageError(f"no window can be opened ({error}): {OTHER_WAYS}") from None
         # Without a usable display SDL falls back to a driver that nobody can see.
         driver = pygame.display.get_driver()
         if driver in UNSEEN and os.environ.get("SDL_VIDEODRIVER") != driver:
             pygame.display.quit()
-            raise ValueError(f"the display cannot be opened: {OTHER_WAYS}")
+            raise UsageError(f"the display cannot be opened: {OTHER_WAYS}")
         pygame.font.init()
         width, height = frame_size
         scale = _first_scale(width, height)

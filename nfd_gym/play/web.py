@@ -5,15 +5,18 @@ ready, and the newest hands are one slot that the loop samples.
 """
 
 import asyncio
+import html
 import json
+import socket
 import struct
 import time
 from importlib import resources
 
 from aiohttp import WSMsgType, web
 
+from nfd_gym.errors import UsageError
 from nfd_gym.play.bindings import COMMANDS, Bindings
-from nfd_gym.play.door import Door
+from nfd_gym.play.door import Door, cookie_name
 from nfd_gym.play.game import Shown
 from nfd_gym.play.hud import badges, help_rows, hud_rows
 from nfd_gym.play.loop import Loop
@@ -25,7 +28,8 @@ VIEWERS = 16
 MESSAGES_S = 250.0  # the page sends at most one per animation frame
 BAD_MESSAGES = 20  # per connection, then it is closed
 SEND_S = 10.0  # a socket that takes nothing for this long is dead
-COOKIE = "nfd_gym"
+USED = "this link was used before or is not from this game; ask for a new one"
+EVERYWHERE = ("0.0.0.0", "::")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; connect-src 'self'; frame-ancestors 'none'",
@@ -58,42 +62,51 @@ class WebView:
         self.packet: tuple[Shown, bytes] | None = None
         self.app = web.Application(client_max_size=MAX_BYTES)
         self.app.router.add_get("/", self.page)
+        self.app.router.add_post("/enter", self.enter)
         self.app.router.add_get("/play", self.socket)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        """The page; a link with the right token is exchanged for a cookie and a clean address."""
+        """The game for a known browser, a button for the bearer of a link. Changes nothing, so a
+        chat that previews the link does not use it up."""
         if self.door.refuses_host(request.host):
             return _refusal("open this page under http://127.0.0.1, or start play with --host")
+        if self.door.knows(request.cookies.get(cookie_name(request.host))):
+            if "token" in request.query:
+                return web.Response(status=303, headers={"Location": "/", **HEADERS})
+            return _html("page.html")
         token = request.query.get("token")
-        if token is not None and self.door.needs_token:
-            guest = self.door.redeem(token)
-            if guest is None:
-                return _refusal(
-                    "this link was used before or is not from this game; ask for a new one"
-                )
-            print(
-                f"a viewer came in; the link for the next one: {self.link(request.host)}",
-                flush=True,
-            )
-            answer = web.Response(status=303, headers={"Location": "/", **HEADERS})
-            answer.set_cookie(COOKIE, guest, httponly=True, samesite="Strict")
-            return answer
-        if not self.door.knows(request.cookies.get(COOKIE)):
+        if token is None:
             return _refusal("this game needs the link that its terminal shows")
-        page = resources.files("nfd_gym.play").joinpath("page.html").read_text(encoding="utf-8")
-        return web.Response(text=page, content_type="text/html", headers=HEADERS)
+        if not self.door.is_current(token):
+            return _refusal(USED)
+        return _html("enter.html", TOKEN=token)
+
+    async def enter(self, request: web.Request) -> web.StreamResponse:
+        """The button was pressed: the link becomes this browser's cookie."""
+        if self.door.refuses_host(request.host):
+            return _refusal("open this page under http://127.0.0.1, or start play with --host")
+        guest = self.door.redeem(str((await request.post()).get("token", "")))
+        if guest is None:
+            return _refusal(USED)
+        print(f"a viewer came in; the link for the next one: {self.link(request.host)}", flush=True)
+        answer = web.Response(status=303, headers={"Location": "/", **HEADERS})
+        encrypted = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
+        name = cookie_name(request.host)
+        answer.set_cookie(name, guest, httponly=True, samesite="Strict", secure=encrypted)
+        return answer
 
     async def socket(self, request: web.Request) -> web.StreamResponse:
         """One viewer's connection, from hello to close."""
-        if self.door.refuses_host(request.host) or not self.door.knows(request.cookies.get(COOKIE)):
+        cookie = request.cookies.get(cookie_name(request.host))
+        if self.door.refuses_host(request.host) or not self.door.knows(cookie):
             return _refusal("this game needs the link that its terminal shows")
         if self.door.refuses_origin(request.headers.get("Origin"), request.host):
             return _refusal("this page belongs to another site")
         if len(self.viewers) >= VIEWERS:
             return web.Response(status=503, text=f"{VIEWERS} viewers are watching already\n")
-        socket = web.WebSocketResponse(max_msg_size=MAX_BYTES, heartbeat=15.0, compress=False)
-        await socket.prepare(request)
-        viewer = Viewer(request.query.get("guest", "")[:64] or "anonymous", socket)
+        channel = web.WebSocketResponse(max_msg_size=MAX_BYTES, heartbeat=15.0, compress=False)
+        await channel.prepare(request)
+        viewer = Viewer(request.query.get("guest", "")[:64] or "anonymous", channel)
         await self._replace_older(viewer)
         self.viewers.add(viewer)
         self.loop.asleep = False
@@ -104,7 +117,7 @@ class WebView:
         finally:
             sender.cancel()
             self._gone(viewer)
-        return socket
+        return channel
 
     async def pump(self) -> None:
         """Carry the loop's pictures to the viewers until the loop ends."""
@@ -120,10 +133,8 @@ class WebView:
                     viewer.news.set()
 
     def link(self, host: str) -> str:
-        """The address to open, with the current token where one is needed."""
-        return f"http://{host}/" + (
-            f"?token={self.door.link_token}" if self.door.needs_token else ""
-        )
+        """The address to open, with the token that admits the next browser."""
+        return f"http://{host}/?token={self.door.link_token}"
 
     async def _listen(self, viewer: Viewer) -> None:
         allowance = Allowance(MESSAGES_S, time.monotonic())
@@ -209,7 +220,7 @@ class WebView:
 
 async def serve(loop: Loop, bindings: Bindings, *, host: str | None, port: int) -> None:
     """Serve the page until the loop ends. Prints the address."""
-    view = WebView(loop, bindings, Door(needs_token=host is not None))
+    view = WebView(loop, bindings, Door(loopback=host is None))
     runner = web.AppRunner(view.app, access_log=None)
     await runner.setup()
     try:
@@ -217,20 +228,37 @@ async def serve(loop: Loop, bindings: Bindings, *, host: str | None, port: int) 
         try:
             await site.start()
         except OSError as error:
-            raise SystemExit(
-                f"port {port} cannot be used ({error.strerror}); choose another --port"
+            raise UsageError(
+                f"port {port} of {host or '127.0.0.1'} cannot be used ({error.strerror}); choose "
+                "another --port"
             ) from None
         bound = runner.addresses[0][1]
-        name = "127.0.0.1" if host is None else f"[{host}]" if ":" in host else host
-        print(f"play at {view.link(f'{name}:{bound}')}", flush=True)
+        print(f"play at {view.link(f'{address_of(host)}:{bound}')}", flush=True)
         if host is None:
-            print(
-                f"from another machine: ssh -L {bound}:127.0.0.1:{bound} THIS_MACHINE", flush=True
-            )
+            hint = f"from another machine: ssh -L {bound}:127.0.0.1:{bound} THIS_MACHINE"
+        else:
+            hint = "the connection is not encrypted; across a network use ssh -L or a TLS proxy"
+        print(hint, flush=True)
         loop.asleep = True
         await view.pump()
     finally:
         await runner.cleanup()
+
+
+def address_of(host: str | None) -> str:
+    """A host name that others can open: this machine's own where it listens everywhere."""
+    if host is None:
+        return "127.0.0.1"
+    name = socket.gethostname() if host in EVERYWHERE else host
+    return f"[{name}]" if ":" in name else name
+
+
+def _html(name: str, **values: str) -> web.Response:
+    """A page of this package with its placeholders filled in."""
+    page = resources.files("nfd_gym.play").joinpath(name).read_text(encoding="utf-8")
+    for key, value in values.items():
+        page = page.replace(key, html.escape(value, quote=True))
+    return web.Response(text=page, content_type="text/html", headers=HEADERS)
 
 
 def _refusal(text: str) -> web.Response:

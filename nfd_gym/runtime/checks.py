@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from nfd_gym.errors import UsageError
 from nfd_gym.world import World
 
 DEPTH_UNITS = 16384.0  # of uint16 inverse planar depth in 1/m
@@ -29,11 +30,11 @@ def checked_clips(
     width, height = world.size
     pictures = np.asarray(frames)
     if pictures.dtype != np.uint8 or pictures.ndim != 5 or pictures.shape[1] < 1:
-        raise ValueError(
+        raise UsageError(
             f"frames must be uint8 (B, T >= 1, H, W, 3), got {pictures.dtype} {pictures.shape}."
         )
     if (len(pictures), *pictures.shape[2:]) != (num_envs, height, width, 3):
-        raise ValueError(
+        raise UsageError(
             f"frames must hold {num_envs} environments of {height}x{width}x3 pixels, got shape "
             f"{pictures.shape}; resize them to the world's size."
         )
@@ -46,7 +47,7 @@ def checked_clips(
     if world.has_depth:
         planes = np.asarray(depth)
         if planes.dtype != np.uint16 or planes.shape != (*clip, height, width):
-            raise ValueError(
+            raise UsageError(
                 f"depth must be uint16 {(*clip, height, width)} (inverse depth, 16384 = 1 per "
                 f"metre), got {planes.dtype} {planes.shape}."
             )
@@ -77,10 +78,10 @@ def depth_units(nearness: Tensor) -> NDArray[np.uint16]:
 
 def _floats(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if values is None:
-        raise ValueError(f"{name} must be given: {shape} finite numbers.")
+        raise UsageError(f"{name} must be given: {shape} finite numbers.")
     array = np.asarray(values, np.float32)
     if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}.")
+        raise UsageError(f"{name} must have shape {shape}, got {array.shape}.")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite numbers, got {array.tolist()}.")
+        raise UsageError(f"{name} must be finite numbers, got {array.tolist()}.")
     return array

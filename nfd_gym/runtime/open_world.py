@@ -43,10 +43,9 @@ def find_world(name: str | Path) -> Path:
     folder = Path(name)
     if folder.is_dir():
         return folder
-    raise WorldError(
-        f"no world {text!r}: it is neither a folder nor a shipped world; did you mean "
-        f"{nearest(text, worlds)!r}?"
+    known = (
+        f"did you mean {nearest(text, worlds)!r}?"
         if worlds
-        else f"no world {text!r}: it is no folder, and this installation ships no world; install "
-        "the wheel again or give the path of a world's folder."
+        else "this installation ships none; give a world's folder."
     )
+    raise WorldError(f"no world {text!r}: it is no folder and no shipped world; {known}")

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from nfd_gym.errors import UsageError
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.noise import noise
 from nfd_gym.runtime.checks import Clips, checked_actions, checked_clips, to_tensors
@@ -56,7 +57,7 @@ class Session:
         device: str = "cpu",
     ) -> None:
         if num_envs < 1:
-            raise ValueError(f"a session needs at least one environment, got {num_envs}.")
+            raise UsageError(f"a session needs at least one environment, got {num_envs}.")
         self.world, self.num_envs = world, num_envs
         self.engine_name, self.device = resolve(engine, device)
         self.sigmas = world.settings.with_steps(steps).sigmas
@@ -107,7 +108,7 @@ class Session:
             clips = checked_clips(self.world, self.num_envs, frames, actions, depth, poses)
             chosen = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask, bool)
             if chosen.shape != (self.num_envs,) or not chosen.any():
-                raise ValueError(
+                raise UsageError(
                     f"mask must name at least one of {self.num_envs} environments, got {mask}."
                 )
             self.speculator.discard()
@@ -169,7 +170,7 @@ class Session:
         """Go back `count` frames."""
         with self._alone():
             if not 1 <= count <= len(self._past):
-                raise ValueError(
+                raise UsageError(
                     f"cannot undo {count} frames; {len(self._past)} can be undone now (at most "
                     f"{self.undo_limit}, and none before the last reset or load)."
                 )

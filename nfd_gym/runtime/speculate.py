@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from nfd_gym.errors import UsageError
 from nfd_gym.runtime.action_predictor import Predictor, frames_worth_drawing
 from nfd_gym.settings import nearest
 from nfd_gym.world.state import WorldState
@@ -42,9 +43,9 @@ class Speculator:
         truncate: Callable[[int], None],
     ) -> None:
         if mode not in MODES:
-            raise ValueError(f"no speculation {mode!r}; did you mean {nearest(mode, MODES)!r}?")
+            raise UsageError(f"no speculation {mode!r}; did you mean {nearest(mode, MODES)!r}?")
         if mode != "off" and num_envs != 1:
-            raise ValueError(
+            raise UsageError(
                 f"speculate={mode!r} serves one env and {num_envs} were asked for; batches serve "
                 "throughput, guessing serves latency: use speculate='off'."
             )

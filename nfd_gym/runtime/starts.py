@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source
+from nfd_gym.errors import UsageError
 from nfd_gym.runtime.forked import about_to_run
 from nfd_gym.runtime.resize import resize, resize_depth
 from nfd_gym.world import World, WorldError
@@ -46,7 +47,7 @@ class Starts:
     def clip(self, index: int) -> Start:
         """Start clip `index`."""
         if not 0 <= index < len(self):
-            raise ValueError(f"options['start'] must be from 0 to {len(self) - 1}, got {index}.")
+            raise UsageError(f"options['start'] must be from 0 to {len(self) - 1}, got {index}.")
         if index not in self._read:
             source = self._open()
             try:

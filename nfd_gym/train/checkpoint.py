@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nfd_gym.errors import UsageError
 from nfd_gym.train.distributed import place
 
 
@@ -24,23 +25,23 @@ def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save` wrote; a truncated or foreign file is a ValueError that says which one."""
+    """What `save` wrote; a truncated or foreign file is an error that names it."""
     if not path.is_file():
-        raise ValueError(
-            f"there is no checkpoint at {path}; name a run of `python -m nfd_gym train` that has "
+        raise UsageError(
+            f"there is no checkpoint at {path}; name a run of `nfd-gym train` that has "
             "saved at least once"
         )
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             if "meta" not in header:
-                raise ValueError(
+                raise UsageError(
                     f"{path} is no nfd_gym checkpoint (its header has no 'meta'); "
                     "name a run of `train`"
                 )
             return {key: file.get_tensor(key) for key in file.keys()}, json.loads(header["meta"])
     except (SafetensorError, OSError) as error:
-        raise ValueError(
+        raise UsageError(
             f"cannot read checkpoint {path}: {error}; delete it or restore a copy"
         ) from error
 

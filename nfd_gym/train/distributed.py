@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from nfd_gym.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Team:
@@ -83,7 +85,7 @@ def shard(model: nn.Module, team: Team) -> None:
     """
     blocks = getattr(model, "blocks", None)
     if team.ranks == 1 or blocks is None:
-        raise ValueError(
+        raise UsageError(
             "--fsdp shares the denoiser's blocks out over several ranks; start it with "
             "`torchrun --nproc-per-node N -m nfd_gym train denoiser ...`"
         )
@@ -94,7 +96,7 @@ def shard(model: nn.Module, team: Team) -> None:
     mesh = init_device_mesh(kind, (team.ranks,))
     for part in (*blocks, model):
         fully_shard(part, mesh=mesh)
-    for name in ("packed", "features"):  # they run the model too, but not by its forward
+    for name in ("packed", "packed_features"):  # they run the model too, but not by its forward
         register_fsdp_forward_method(model, name)
 
 

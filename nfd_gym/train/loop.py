@@ -5,18 +5,21 @@ accumulation, averaging, logs, checkpoints, resuming. To resume, give the same c
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from nfd_gym.data.loader import Batch, Loader
+from nfd_gym.errors import UsageError
 from nfd_gym.train import checkpoint, distributed
 from nfd_gym.train.optim import EMA, gradient_norm, is_finite, make_optimisers, schedule, set_lr
 
+Batch = TypeVar("Batch", bound=Sized)
+Told = TypeVar("Told", bound=Sized, contravariant=True)
+Given = TypeVar("Given", bound=Sized, covariant=True)
 PATIENCE = 50  # steps without a finite gradient before a run gives up
 
 
@@ -45,29 +48,33 @@ class Moment:
 
     step: int
     progress: float  # share of the budget that is spent, 0..1
-    random: (
-        torch.Generator
-    )  # seeded from (seed, rank, step, micro), so a resumed run draws the same
+    random: torch.Generator  # seeded from (seed, rank, step, micro): a resumed run draws the same
     ema: dict[str, Tensor]
 
 
-class Stage(Protocol):
-    """What a training stage must say; tokenizer_step.py is the smallest example."""
+class Loader(Protocol[Given]):
+    """Batches without end."""
+
+    def __iter__(self) -> Generator[Given]: ...
+
+
+class Stage(Protocol[Told]):
+    """What a training stage must say; stages/denoiser.py is an example."""
 
     name: str
 
     @property
     def model(self) -> nn.Module: ...
 
-    def loss(self, batch: Batch, moment: Moment) -> tuple[Tensor, dict[str, float]]: ...
+    def loss(self, batch: Told, moment: Moment) -> tuple[Tensor, dict[str, float]]: ...
 
-    def picture(self, batch: Batch) -> Tensor | None:
+    def picture(self, batch: Told) -> Tensor | None:
         """uint8 (H,W,3) to look at, made with the averaged weights; None if there is nothing."""
 
 
 def train(
-    stage: Stage,
-    loader_at: Callable[[int, distributed.Team], Loader],
+    stage: Stage[Batch],
+    loader_at: Callable[[int, distributed.Team], Loader[Batch]],
     run: Path,
     config: LoopConfig,
     device: str,
@@ -77,7 +84,7 @@ def train(
     Side effect: files in `run`.
     """
     if (config.minutes > 0) == (config.steps > 0):
-        raise ValueError("give a budget: either --minutes M or --set loop.steps=N, not both")
+        raise UsageError("give a budget: either --minutes M or --set loop.steps=N, not both")
     team = distributed.join()
     run.mkdir(parents=True, exist_ok=True)
     model = stage.model.to(device)
@@ -92,7 +99,7 @@ def train(
     batches = iter(loader)
     window: list[dict[str, float]] = []
     last: dict[str, float] = {}
-    batch = None
+    batch: Batch | None = None
     started = saved = pictured = time.monotonic()
     frames = skipped = 0
     whole = True  # between two steps: only then may the state be saved
@@ -130,7 +137,7 @@ def train(
             else:
                 skipped += 1
                 if skipped == PATIENCE:
-                    raise ValueError(
+                    raise UsageError(
                         f"{PATIENCE} steps in a row had no finite gradient; lower --set loop.lr or "
                         "look for broken recordings with `python -m nfd_gym check`"
                     )
@@ -251,7 +258,7 @@ def _board(run: Path) -> Any:
 
 @torch.no_grad()
 def _show(
-    board: Any, stage: Stage, model: nn.Module, ema: EMA, batch: Batch | None, step: int
+    board: Any, stage: Stage[Batch], model: nn.Module, ema: EMA, batch: Batch | None, step: int
 ) -> None:
     if batch is None:
         return

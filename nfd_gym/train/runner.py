@@ -6,6 +6,7 @@ the world folder: to repeat a stage, delete what it wrote.
 
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -14,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.multiprocessing as processes
+from torch.multiprocessing.spawn import spawn
 
 from nfd_gym.data import Source, open_source
 from nfd_gym.memory.points import PointMemory
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.eye import EyeBody
+from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.settings import nearest
 from nfd_gym.train import loop
 from nfd_gym.train.distributed import Team
@@ -45,6 +47,7 @@ def run(job: Job, only: str | None = None) -> None:
     """All stages, or the one called `only`."""
     if only is not None and only not in STAGES:
         raise RecipeError(f"no stage {only!r}; did you mean {nearest(only, STAGES)!r}?")
+    check(job)
     job.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     stages: dict[str, Callable[[Job], None]] = {
@@ -57,11 +60,37 @@ def run(job: Job, only: str | None = None) -> None:
         print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
 
 
+def check(job: Job) -> None:
+    """Refuse recordings that the recipe cannot be run on, before any stage begins."""
+    recipe, source = job.recipe, open_source(job.data)
+    sizes = recipe.tokenizer
+    if not len(source.names):
+        raise RecipeError(f"{job.data} holds no clips; record some with `nfd-gym record`.")
+    if tuple(source.size) != (sizes.height, sizes.width):
+        height, width = source.size
+        raise RecipeError(
+            f"recipe {recipe.name!r} is for {sizes.width}x{sizes.height} pictures and {job.data} "
+            f"has {width}x{height}; record or import at that size."
+        )
+    first = source.read(0, 0, 1)
+    if first.depth is None or first.pose is None:
+        raise RecipeError(
+            f"recipe {recipe.name!r} needs depth and poses and {job.data} has none; record with "
+            "`nfd-gym record --env Luanti-v0`."
+        )
+    needed, given = recipe.denoiser.control_width, source.codec.width + EyeBody(recipe.body).width
+    if needed != given:
+        raise RecipeError(
+            f"recipe {recipe.name!r} is for other actions: its denoiser takes {needed} numbers, "
+            f"the actions of {job.data} and the body give {given}."
+        )
+
+
 def _tokenizer(job: Job) -> None:
     path = job.out / "tokenizer.safetensors"
     if not path.exists():
-        with_source = open_source(job.data)
-        fitted = tokenizer.fit(with_source, job.recipe.tokenizer, job.recipe.tokenizer_frames)
+        source = open_source(job.data)
+        fitted = tokenizer.fit(source, job.recipe.tokenizer, job.recipe.tokenizer_frames)
         tokenizer.save(fitted, path)
 
 
@@ -71,10 +100,21 @@ def _atlas(job: Job) -> None:
         source = open_source(job.data)
         faces, sky = atlas.film(source, job.recipe.fov_y, job.recipe.atlas_every, job.clips)
         atlas.save(faces, sky, path)
-        print(f"atlas: {len(faces.cell)} faces, {path.stat().st_size / 1e6:.1f} MB")
+        size = path.stat().st_size / 1e6
+        print(f"atlas: {len(faces.cell)} faces, {size:.1f} MB", file=sys.stderr, flush=True)
 
 
 def _views(job: Job) -> None:
+    """Every worker has its own share of the clips: another number of workers would mix them."""
+    note = job.out / "views" / "workers.json"
+    begun = json.loads(note.read_text()) if note.exists() else job.workers
+    if begun != job.workers:
+        raise RecipeError(
+            f"{note.parent} was begun with --workers {begun}; give the same number or delete it."
+        )
+    note.parent.mkdir(exist_ok=True)
+    note.write_text(json.dumps(job.workers))
+    load_parts(job)  # refuses before any process is started
     _spawn(_views_worker, job)
 
 
@@ -99,7 +139,9 @@ def _views_worker(rank: int, job: Job) -> None:
             writer.flush()
             done.write_text(json.dumps(position + 1))
         if position % 10 == 0:
-            print(f"views {rank}: {position + 1} of {len(chosen)} clips", file=sys.stderr, flush=True)
+            print(
+                f"views {rank}: {position + 1} of {len(chosen)} clips", file=sys.stderr, flush=True
+            )
     writer.flush()
     done.write_text(json.dumps(len(chosen)))
 
@@ -117,11 +159,13 @@ def _body(job: Job) -> None:
 
 
 def _denoiser(job: Job) -> None:
+    shard_folders(job)  # refuses before any process is started
     _spawn(_denoiser_worker, job)
 
 
 def _denoiser_worker(rank: int, job: Job) -> None:
     torch.set_num_threads(1)
+    precise = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     if job.workers > 1:
         os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(job.workers)}
@@ -133,7 +177,10 @@ def _denoiser_worker(rank: int, job: Job) -> None:
         return ViewLoader(folders, job.recipe.batch, 0, first, team.rank, team.ranks)
 
     stage = DenoiserStage(model, job.recipe.loss)
-    loop.train(stage, loader_at, job.out / "denoiser", job.recipe.loop, "cpu")
+    try:
+        loop.train(stage, loader_at, job.out / "denoiser", job.recipe.loop, "cpu")
+    finally:
+        torch.set_float32_matmul_precision(precise)
 
 
 def _world(job: Job) -> None:
@@ -151,13 +198,16 @@ def _world(job: Job) -> None:
 
 @dataclass(frozen=True)
 class Fixed:
-    tokenizer: tokenizer.Tokenizer
+    tokenizer: Tokenizer
     memory: PointMemory
     body: EyeBody
 
 
 def load_parts(job: Job) -> Fixed:
     """What the stages before `views` made; the body is untrained until its stage has run."""
+    for stage, name in (("tokenizer", "tokenizer.safetensors"), ("atlas", "atlas.npz")):
+        if not (job.out / name).exists():
+            raise RecipeError(f"{job.out / name} is missing; run the stage `{stage}` first.")
     shape = job.recipe.tokenizer
     code = tokenizer.load(job.out / "tokenizer.safetensors", shape)
     filmed, sky = atlas.load(job.out / "atlas.npz")
@@ -181,12 +231,10 @@ def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
         return
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ["MASTER_PORT"] = str(_free_port())
-    processes.spawn(work, args=(job,), nprocs=job.workers, join=True)
+    spawn(work, args=(job,), nprocs=job.workers, join=True)
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as box:
         box.bind(("127.0.0.1", 0))
         return int(box.getsockname()[1])

@@ -26,7 +26,7 @@ DEPTH_ONE = 16384.0
 
 @dataclass(frozen=True, kw_only=True)
 class ViewSettings:
-    """Which ticks are kept and how their views are spoilt, so that the net can do without memory."""
+    """Which ticks are kept, and how views are spoilt so that the net can do without memory."""
 
     every: float = 6.0  # ticks between kept views, in the mean
     after_edit: int = 30  # ticks after an edit in which views are kept more often ...
@@ -96,7 +96,9 @@ def replay(
     since = 10**6
     for t in range(1, len(clip)):
         kind, pose = int(edits[t]), poses[t : t + 1]
-        inputs, quarter = body.inputs(memory, state, _turned(poses, t), motion[t - 1 : t], actions[t : t + 1])
+        inputs, quarter = body.inputs(
+            memory, state, _turned(poses, t), motion[t - 1 : t], actions[t : t + 1]
+        )
         pointed = pointed_features(pose, *memory.pointed(state, pose), body.shape.reach)
         legs = _legs(poses, t, inputs, quarter, motion, actions, pointed, events)
         edit = Edit(edits[t : t + 1], cells[t : t + 1])
@@ -104,8 +106,8 @@ def replay(
         since = 0 if kind else since + 1
         often = settings.after_every if since < settings.after_edit else settings.every
         kept = kind > 0 or random.random() < 1.0 / often
-        written = write_all or kind > 0 or (
-            since < settings.after_edit and since % settings.rewrite == 0
+        written = (
+            write_all or kind > 0 or (since < settings.after_edit and since % settings.rewrite == 0)
         )
         if not (kept or written):
             yield None, legs

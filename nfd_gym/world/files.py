@@ -80,9 +80,17 @@ def save_world(world: World, path: str | Path, dtype: torch.dtype = torch.float1
 def load_world(path: str | Path, device: str = "cpu") -> World:
     """Read a world folder, strictly: anything missing, changed or unknown is a WorldError.
 
-    It runs no torch kernel on the CPU, so that a process may still fork after it.
+    It starts no torch threads on the CPU, so that a process may still fork after it.
     """
-    folder = Path(path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _load(Path(path), device)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _load(folder: Path, device: str) -> World:
     described = _read_json(folder)
     try:
         files = described["files"]

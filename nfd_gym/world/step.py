@@ -37,7 +37,7 @@ class Body(Protocol):
 
     @property
     def edits(self) -> tuple[str, ...]:
-        """Names of the kinds of edit 1, 2, ...: what `info["events"]` calls them."""
+        """Names of the kinds of edit 1, 2, ...: "dig" or "place NODE", as `info["events"]` says."""
 
     def move(self, memory: Memory, state: WorldState, action: Tensor) -> Move:
         """The eye after `action` (B,A)."""

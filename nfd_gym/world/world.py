@@ -92,7 +92,7 @@ class World:
             raise WorldError(
                 f"world {self.name!r} has no start clips; pass reset(options={{'frames': ...}})."
             )
-        return open_source(folder)
+        return open_source(folder, kind="vpt", open_files=0)
 
     def describe(self) -> dict[str, Any]:
         """The configs of all parts, JSON-able: what world.json says besides names."""

@@ -14,12 +14,12 @@ from nfd_gym.actions import KeysAndMouse
 
 
 @pytest.fixture
-def setup(tiny_world_path: Path) -> Callable[..., Setup]:
+def setup(camera_world_path: Path) -> Callable[..., Setup]:
     """Setups in the tiny world; 36 pixels are the least that NatureCNN takes."""
 
     def make(**changes: Any) -> Setup:
         usual: dict[str, Any] = {
-            "env": "NFD-v0", "world": str(tiny_world_path), "lanes": 2, "horizon": 6, "repeat": 2,
+            "env": "NFD-v0", "world": str(camera_world_path), "lanes": 2, "horizon": 6, "repeat": 2,
             "stack": 2, "view": (36, 36), "engine": "eager",
         }  # fmt: skip
         return Setup(**{**usual, **changes})

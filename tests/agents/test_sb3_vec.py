@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from agents.lanes import Setup, make_lanes, make_vector
 from agents.sb3_vec import SB3Vec
 from agents.threads import ThreadVectorEnv
+from nfd_gym.errors import UsageError
 from nfd_gym.games.luanti.gate import GameDied
 from tests.agents.conftest import Counter
 
@@ -49,7 +50,7 @@ def test_at_an_end_the_last_frame_is_in_the_info_and_the_new_one_is_shown(
         assert (info["terminal_observation"] == told["final_obs"][lane]).all()
         assert info["TimeLimit.truncated"] is True
         assert (info["terminal_observation"] != frames[lane]).any()
-        assert "pitch" in lanes.reset_infos[lane] and "final_obs" not in lanes.reset_infos[lane]
+        assert "eye" in lanes.reset_infos[lane] and "final_obs" not in lanes.reset_infos[lane]
 
 
 @pytest.mark.parametrize("terminates", [True, False])
@@ -115,6 +116,40 @@ def test_attributes_and_methods_reach_the_lanes(setup: Callable[..., Setup]) -> 
         assert not lanes.has_attr("no_such_thing")
         assert lanes.env_is_wrapped(gymnasium.Wrapper) == [False, False]
         lanes.close()
+
+
+class Named(Counter):
+    """A lane that counts how often it was greeted."""
+
+    greeted = 0
+
+    def greet(self, word: str) -> str:
+        self.greeted += 1
+        return f"{word} {self.length}"
+
+
+def test_methods_reach_the_chosen_lanes_only() -> None:
+    lanes = SB3Vec(ThreadVectorEnv([lambda n=n: Named(n) for n in (2, 3, 4)]))
+    assert lanes.env_method("greet", "hi", indices=[2, 0]) == ["hi 4", "hi 2"]
+    assert lanes.get_attr("greeted") == [1, 0, 1]
+    lanes.set_attr("greeted", 7, indices=1)
+    assert lanes.get_attr("greeted") == [1, 7, 1]
+    lanes.close()
+
+
+def test_lanes_of_one_env_are_all_meant_or_refused(setup: Callable[..., Setup]) -> None:
+    lanes = SB3Vec(make_vector(setup()))
+    lanes.reset()
+    for refused in (
+        lambda: lanes.env_method("undo", indices=0),
+        lambda: lanes.set_attr("output", "numpy", indices=[1]),
+    ):
+        with pytest.raises(UsageError, match="the lanes share one env"):
+            refused()
+    one, other = lanes.get_attr("np_random")
+    assert isinstance(one, np.random.Generator) and one is not other
+    assert lanes.get_attr("np_random", indices=1) == [other]
+    lanes.close()
 
 
 def test_dict_actions_are_refused_with_the_presets_to_use(setup: Callable[..., Setup]) -> None:

@@ -58,10 +58,10 @@ def test_two_ranks_with_half_the_lanes_make_the_update_of_one(
 
 @pytest.mark.slow
 def test_the_training_script_runs_on_two_ranks_and_keeps_them_equal(
-    tiny_world_path: Path, tmp_path: Path
+    points_world_path: Path, tmp_path: Path
 ) -> None:
     words = [
-        "--env", "NFD-v0", "--world", str(tiny_world_path), "--lanes", "2", "--horizon", "4",
+        "--env", "NFD-v0", "--world", str(points_world_path), "--lanes", "2", "--horizon", "4",
         "--repeat", "2", "--view", "36", "36", "--stack", "1", "--n-steps", "4", "--steps", "64",
         "--engine", "eager", "--no-board", "--out", str(tmp_path),
     ]  # fmt: skip

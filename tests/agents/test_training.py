@@ -1,5 +1,6 @@
 """One update of every algorithm on every action space it takes; files that can be trusted."""
 
+import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from stable_baselines3 import PPO
 from agents import train_dqn, train_ppo, train_recurrent_ppo
 from agents.callbacks import LAST
 from agents.lanes import Setup, codec_of, make_lanes
+from agents.rivals import make_rival
 from agents.saving import publish, resume, save_agent
 from agents.zoo_dqn import hyperparams as zoo_dqn
 from agents.zoo_ppo import hyperparams as zoo_ppo
-from nfd_gym.agent import WEIGHTS, Agent, AgentError, Policy, read_facts
+from nfd_gym.agent import FACTS, WEIGHTS, Agent, AgentError, Policy, read_facts
+from nfd_gym.errors import UsageError
 
 PRESETS = ("multidiscrete", "discrete", "box")
 
@@ -46,12 +49,12 @@ def test_ppo_updates_on_every_action_space(preset: str, setup: Callable[..., Set
     lanes.close()
 
 
-def test_the_script_trains_films_and_resumes(tiny_world_path: Path, tmp_path: Path) -> None:
+def test_the_script_trains_films_and_resumes(camera_world_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     more = ["--n-steps", "4", "--keep-every", "16", "--steps"]
-    assert train_ppo.main(words(tiny_world_path, out, *more, "16")) == 0
+    assert train_ppo.main(words(camera_world_path, out, *more, "16")) == 0
     first = weights(out / LAST)
-    assert train_ppo.main(words(tiny_world_path, out, *more, "48")) == 0
+    assert train_ppo.main(words(camera_world_path, out, *more, "48")) == 0
     facts = read_facts(out / LAST)
     assert (
         facts["ticks"] == 48 and facts["timesteps"] == 24 and facts["codec"]["preset"] == "discrete"
@@ -108,7 +111,7 @@ def test_a_policy_read_back_sees_and_does_what_it_did_in_training(
     model = PPO("CnnPolicy", lanes, n_steps=4, batch_size=8, seed=0)
     raw = lanes.unwrapped.lanes  # type: ignore[attr-defined]
     policy = Policy(zip_path, deterministic=True)
-    policy.begin(2)
+    policy.begin([0, 1])
     lanes.seed(5)
     seen = lanes.reset()
     for _ in range(3):
@@ -131,7 +134,7 @@ def test_a_published_agent_is_small_and_acts_alike(
     actions = []
     for path in (zip_path, small):
         policy = Policy(path, deterministic=True)
-        policy.begin(2)
+        policy.begin([0, 1])
         actions.append(policy.act(frames))
     assert (actions[0] == actions[1]).all()
     codec = Policy(small).codec
@@ -151,6 +154,69 @@ def test_bad_zips_are_refused_by_name(zip_path: Path, tmp_path: Path) -> None:
         Policy(tmp_path / "foreign.zip")
 
 
+def test_a_sampling_policy_does_not_depend_on_the_other_lanes(zip_path: Path) -> None:
+    """Returns of a scored agent once changed with --lanes: all lanes drew from one generator."""
+    policy = Policy(zip_path)
+    frames = np.random.default_rng(0).integers(0, 256, (24, 3, 32, 48, 3), np.uint8)
+
+    def acted(lanes: list[int], seeds: list[int]) -> np.ndarray:
+        policy.begin(seeds)
+        torch.manual_seed(len(lanes))  # whatever else draws from it
+        return np.stack([policy.act(shown[lanes]) for shown in frames])
+
+    together = acted([0, 1, 2], [5, 6, 7])
+    assert len(np.unique(together)) > 3, "it samples"
+    for lane in range(3):
+        assert (acted([lane], [5 + lane])[:, 0] == together[:, lane]).all()
+    assert (acted([0], [8])[:, 0] != together[:, 0]).any(), "another seed, other samples"
+    before = torch.random.get_rng_state()
+    policy.begin([0])
+    policy.act(frames[0, :1])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"size": [10**6, 10**6]},
+        {"size": [96]},
+        {"size": [2, 2]},
+        {"stack": 10**9},
+        {"repeat": 0},
+        {"policy_kwargs": {"net_arch": [10**8]}},
+        {"policy_kwargs": {"net_arch": {"pi": [64] * 1000}}},
+        {"policy_kwargs": {"features_extractor_class": "os.system"}},
+        {"policy_kwargs": {"lstm_hidden_size": 64}},
+        {"policy_kwargs": 3},
+        {"aliases": {"log_std": "missing"}},
+        {"aliases": 3},
+    ],
+    ids=str,
+)
+def test_a_foreign_zip_cannot_ask_for_memory_or_break_sb3(
+    zip_path: Path, tmp_path: Path, facts: dict[str, object]
+) -> None:
+    with zipfile.ZipFile(zip_path) as archive:
+        known, weights = json.loads(archive.read(FACTS)), archive.read(WEIGHTS)
+    with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as archive:
+        archive.writestr(FACTS, json.dumps(known | facts))
+        archive.writestr(WEIGHTS, weights)
+    with pytest.raises(AgentError, match=r"foreign\.zip"):
+        Policy(tmp_path / "foreign.zip")
+
+
+def test_a_zip_that_unpacks_too_large_is_refused(
+    zip_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nfd_gym.agent.MOST_WEIGHTS", 1000)
+    with pytest.raises(AgentError, match="larger than 1000 bytes"):
+        Policy(zip_path)
+
+
+def test_shipped_agents_are_called_by_name() -> None:
+    assert make_rival("travel-dream").facts["setup"]["task"] == "travel"
+
+
 def test_no_pickle_is_loaded(zip_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SB3's own load unpickles half of the zip; ours reads tensors and JSON."""
     import cloudpickle
@@ -162,25 +228,25 @@ def test_no_pickle_is_loaded(zip_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Policy(zip_path)
 
 
-def test_dqn_updates_and_names_the_space_it_needs(tiny_world_path: Path, tmp_path: Path) -> None:
+def test_dqn_updates_and_names_the_space_it_needs(camera_world_path: Path, tmp_path: Path) -> None:
     more = ["--learning-starts", "4", "--buffer", "64", "--steps", "24", "--no-board"]
-    assert train_dqn.main(words(tiny_world_path, tmp_path / "dqn", *more)) == 0
+    assert train_dqn.main(words(camera_world_path, tmp_path / "dqn", *more)) == 0
     assert Policy(tmp_path / "dqn" / LAST).act(np.zeros((1, 32, 48, 3), np.uint8)).shape == (1,)
-    with pytest.raises(SystemExit, match="use --action-space discrete"):
-        train_dqn.main(words(tiny_world_path, tmp_path / "no", "--action-space", "multidiscrete"))
+    with pytest.raises(UsageError, match="use --action-space discrete"):
+        train_dqn.main(words(camera_world_path, tmp_path / "no", "--action-space", "multidiscrete"))
 
 
-def test_recurrent_ppo_updates_and_remembers(tiny_world_path: Path, tmp_path: Path) -> None:
+def test_recurrent_ppo_updates_and_remembers(camera_world_path: Path, tmp_path: Path) -> None:
     more = ["--n-steps", "4", "--steps", "16", "--no-board", "--memory", "16", "--stack", "1"]
-    assert train_recurrent_ppo.main(words(tiny_world_path, tmp_path / "lstm", *more)) == 0
+    assert train_recurrent_ppo.main(words(camera_world_path, tmp_path / "lstm", *more)) == 0
     policy = Policy(tmp_path / "lstm" / LAST)
     frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
-    policy.begin(2)
+    policy.begin([0, 1])
     policy.act(frames)
-    memory = policy._memory[0].copy()
+    memory = policy._memory[0][0].copy()
     for _ in range(policy.repeat):
         policy.act(frames)
-    assert memory.any() and (policy._memory[0] != memory).any()
+    assert memory.any() and (policy._memory[0][0] != memory).any()
 
 
 @pytest.mark.parametrize(("table", "script"), [(zoo_ppo, train_ppo), (zoo_dqn, train_dqn)])

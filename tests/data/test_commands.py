@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nfd_gym.__main__ import main
 from nfd_gym.actions import KeysAndMouse
+from nfd_gym.cli import main
 from nfd_gym.data.check import check_source
 from nfd_gym.data.sources import open_source
 from nfd_gym.data.statistics import repeats

@@ -14,7 +14,7 @@ from nfd_gym.data.lru import LRU
 from nfd_gym.data.sources import open_source, vpt
 from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.data.store import ClipWriter
-from nfd_gym.world import WorldModel
+from nfd_gym.world import load_world
 
 
 def open_files(folder):
@@ -113,7 +113,7 @@ def test_start_clips_hold_no_files(store, tiny_world_path):
     for index in range(6):
         source.read(index, 2, 5)
     assert not open_files(store)
-    starts = WorldModel.load(tiny_world_path).starts()
+    starts = load_world(tiny_world_path).starts()
     for index in range(len(starts.names)):
         starts.read(index)
     assert not open_files(tiny_world_path)

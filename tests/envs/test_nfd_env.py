@@ -1,8 +1,6 @@
 """The single env keeps Gymnasium's contract, and a dream is a value."""
 
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,17 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.env_match import check_environments_match
-from nfd_gym.model.heads import HeadsConfig, RewardHeads
-from nfd_gym.runtime.engine import EngineError
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionError
+from nfd_gym.envs.nfd_env import NFDEnv
+from nfd_gym.envs.tasks import Facts
+from nfd_gym.envs.vector_env import NFDVectorEnv
+from nfd_gym.runtime.engines.engine import EngineError
 from nfd_gym.runtime.state import StateError
-from nfd_gym.world import WorldError, WorldModel
-from tests.conftest import alike
+from nfd_gym.world import World, WorldError
+from tests.camera import camera_clip
+from tests.conftest import alike, make_tiny_world
 
 PRESETS = ("multidiscrete", "discrete", "box", "minerl")
 
@@ -55,9 +56,8 @@ def test_stable_baselines_accepts_every_space_it_can(tiny_world_path: Path, pres
     checker.check_env(make(tiny_world_path, action_space=preset, size=(72, 48)), warn=True)
 
 
-def test_the_shipped_world_is_a_valid_env() -> None:
-    env = gymnasium.make("nfd_gym:NFD-Minecraft-v0", engine="eager")
-    check_env(env.unwrapped, skip_render_check=True)
+def test_gymnasium_accepts_a_world_with_a_camera(camera_world: World, quiet: None) -> None:
+    check_env(NFDEnv(camera_world, engine="eager", depth=True), skip_render_check=True)
 
 
 def test_the_spec_survives_json_and_module_ids_work(tiny_world_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_spec_survives_json_and_module_ids_work(tiny_world_path: Path) -> No
     )
     again = gymnasium.make(EnvSpec.from_json(env.spec.to_json()))  # type: ignore[union-attr]
     assert again.action_space == env.action_space
-    assert again.spec.max_episode_steps == 1000  # type: ignore[union-attr]
+    assert again.unwrapped.dream.how.max_episode_steps == 1000  # type: ignore[attr-defined]
     assert (again.reset(seed=1)[0] == env.reset(seed=1)[0]).all()
 
 
@@ -85,7 +85,7 @@ def test_fast_and_eager_envs_match(tiny_world_path: Path) -> None:
 
 
 def test_one_lane_of_the_vector_env_is_the_single_env(tiny_world_path: Path) -> None:
-    single = make(tiny_world_path, max_episode_steps=4)
+    single = NFDEnv(tiny_world_path, engine="eager", max_episode_steps=4)
     vector = gymnasium.make_vec(
         "NFD-v0", num_envs=1, world=str(tiny_world_path), engine="eager", max_episode_steps=4
     )
@@ -190,7 +190,8 @@ def test_only_the_tail_of_own_frames_counts_and_other_sizes_are_resized(
         ({"actions": [0]}, "give 'frames' too"),
         ({"frmaes": 0}, "did you mean 'frames'"),
         ({"frames": np.zeros((1, 32, 48, 3), np.uint8), "start": 0}, "not both"),
-        ({"frames": np.zeros((1, 32, 48, 3), np.uint8), "pitch": [0.0, 1.0]}, "must be 1 degrees"),
+        ({"frames": np.zeros((1, 32, 48, 3), np.uint8), "eye": np.zeros((1, 5))}, "takes no 'eye'"),
+        ({"depth": 0}, "give 'frames' too"),
     ],
 )
 def test_bad_options_are_refused_by_name(
@@ -221,7 +222,7 @@ def test_bad_actions_are_refused_by_name(tiny_world_path: Path) -> None:
 def test_missing_worlds_devices_and_modes_are_refused_by_name(
     tiny_world_path: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(WorldError, match="no folder and no shipped world"):
+    with pytest.raises(WorldError, match=r"no world '.*nowhere'"):
         make(tmp_path / "nowhere")
     with pytest.raises(WorldError, match=r"no world\.json"):
         make(tmp_path)
@@ -244,59 +245,205 @@ def test_a_truncated_weight_file_is_refused(tiny_world_path: Path, tmp_path: Pat
     for file in tiny_world_path.iterdir():
         if file.is_file():
             (tmp_path / file.name).write_bytes(file.read_bytes())
-    weights = tmp_path / "denoiser.safetensors"
+    weights = next(tmp_path.glob("denoiser.*"))
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(WorldError, match="damaged"):
         make(tmp_path)
 
 
-def test_tasks_without_heads_name_the_command(tiny_world_path: Path) -> None:
-    with pytest.raises(ValueError, match="python -m nfd_gym train heads"):
+def test_tasks_that_a_world_cannot_pay_are_refused(tiny_world_path: Path) -> None:
+    with pytest.raises(WorldError, match="'chop' needs events and world 'tiny-test' reports none"):
         make(tiny_world_path, task="chop")
+    with pytest.raises(WorldError, match="'travel' needs positions"):
+        make(tiny_world_path, task="travel")
     with pytest.raises(ValueError, match="did you mean 'chop'"):
         make(tiny_world_path, task="chopp")
 
 
-def test_digging_pays_what_the_heads_believe(
-    tiny_world: WorldModel, tiny_world_path: Path, tmp_path: Path
+class Calm:
+    """A task of one's own that needs nothing: it counts ticks."""
+
+    name = "calm"
+    needs_position = False
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def reset(self, facts: Facts) -> None:
+        self.ticks = 0
+
+    def step(self, facts: Facts) -> tuple[float, bool, dict[str, float]]:
+        self.ticks += 1
+        return float(self.ticks), False, {}
+
+    def get_state(self) -> int:
+        return self.ticks
+
+    def set_state(self, state: int) -> None:
+        self.ticks = int(state)
+
+
+def test_a_task_of_ones_own_is_taken_in_any_world(
+    tiny_world_path: Path, camera_world: World
 ) -> None:
-    heads = RewardHeads(HeadsConfig(size=16, frames=3, hidden=8)).requires_grad_(False)
-    for offset, told in ((-50.0, 1.0), (50.0, 0.0)):  # heads that always believe, and never
-        heads.offsets.fill_(offset)
-        folder = tmp_path / str(offset)
-        replace(tiny_world, heads=heads).save(folder)
-        shutil.copytree(tiny_world_path / "starts", folder / "starts")
-        env = make(folder, task="dig")
+    for world in (tiny_world_path, camera_world):
+        env = NFDEnv(world, engine="eager", task=Calm())
         env.reset(seed=0)
-        rewards = [env.step(env.action_space.sample())[1] for _ in range(4)]
-        assert sum(rewards) == told  # a belief that stays is one event
-        env.close()
+        assert [env.step(env.codec.noop())[1] for _ in range(3)] == [1.0, 2.0, 3.0]
+        env.undo(2)
+        assert env.step(env.codec.noop())[1] == 2.0
 
 
-def test_exploring_a_dream_pays_for_new_cells(tiny_world_path: Path) -> None:
-    env = make(tiny_world_path, task="explore", action_space="minerl")
+def walk(codec: Any, *keys: str) -> Any:
+    return codec.with_preset("minerl").decode(codec.vector(keys))
+
+
+def test_position_and_events_come_from_the_worlds_body(camera_world: World) -> None:
+    env = NFDEnv(camera_world, engine="eager", task="travel", action_space="minerl")
+    _, info = env.reset(seed=0)
+    start = np.array(info["eye"])
+    total = 0.0
+    for _ in range(8):
+        _, reward, _, _, info = env.step(walk(env.codec, "forward"))
+        total += reward
+    away = np.array(info["eye"]) - start
+    assert total == pytest.approx(float(np.hypot(away[0], away[2])), rel=1e-5) and total > 2
+    assert info["events"] == []
+    dug = env.step(walk(env.codec, "attack"))[4]
+    assert dug["events"][0]["type"] == "dig" and len(dug["events"][0]["pos"]) == 3
+    placed = env.step(walk(env.codec, "use"))[4]["events"][0]
+    assert (placed["type"], placed["node"]) == ("place", "brick")
+    digging = NFDEnv(camera_world, engine="eager", task="dig", action_space="minerl")
+    digging.reset(seed=0)
+    held = [walk(env.codec, *keys) for keys in (("attack",), (), ("use",), ("attack",))]
+    assert [digging.step(action)[1] for action in held] == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_exploring_pays_for_new_cells_and_undo_takes_them_back(camera_world: World) -> None:
+    env = NFDEnv(camera_world, engine="eager", task="explore", action_space="minerl")
     env.reset(seed=0)
-    raw: Any = env.unwrapped
-    walk = {"forward": 1, "camera": np.zeros(2, np.float32)}
-    total = sum(raw.step(walk)[1] for _ in range(60))  # 3 s at 3.9 m/s: about 11 m, cells of 4 m
-    assert 2 <= total <= 3
-    state = raw.save_state()
-    cells = raw.step(walk)[4]["reward_terms"]["cells"]
-    raw.undo(1)
-    assert raw.step(walk)[4]["reward_terms"]["cells"] == cells
-    raw.load_state(state)
-    assert raw.step(walk)[4]["reward_terms"]["cells"] == cells
+    forward = walk(env.codec, "forward")
+    assert 3 <= sum(env.step(forward)[1] for _ in range(24)) <= 6  # 12 m, aslant over cells of 4
+    state = env.save_state()
+    cells = env.step(forward)[4]["reward_terms"]["cells"]
+    env.undo(1)
+    assert env.step(forward)[4]["reward_terms"]["cells"] == cells
+    env.load_state(state)
+    assert env.step(forward)[4]["reward_terms"]["cells"] == cells
+
+
+def test_the_shipped_kinds_of_memory_and_body_play_from_a_folder(points_world_path: Path) -> None:
+    """Start clips with depth and poses out of a store, points and eye: saved, undone, forked."""
+    env = NFDEnv(points_world_path, engine="eager", depth=True, task="travel")
+    frame, info = env.reset(seed=0)
+    assert len(info["eye"]) == 5 and info["depth"].shape == frame.shape[:2]
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(4)]
+    shown = [env.step(action)[0] for action in actions]
+    env.undo(3)
+    state = env.save_state()
+    assert (env.step(actions[1])[0] == shown[1]).all()
+    env.load_state(state)
+    fork = env.fork(2)
+    assert alike(fork.step(np.stack([actions[1]] * 2))[0][0], shown[1])
+    assert (env.step(actions[1])[0] == shown[1]).all()
+
+
+def own_clip(count: int = 6) -> dict[str, Any]:
+    clip = camera_clip(2, count)
+    return {"frames": clip.frames, "actions": clip.actions, "depth": clip.depth, "eye": clip.pose}
+
+
+def test_own_frames_of_a_camera_world_bring_depth_and_eye(camera_world: World) -> None:
+    env = NFDEnv(camera_world, engine="eager", depth=True)
+    given = own_clip()
+    frame, info = env.reset(seed=1, options=given)
+    assert (frame == given["frames"][-1]).all()
+    assert info["eye"] == tuple(given["eye"][-1]) and (info["depth"] == given["depth"][-1]).all()
+    for missing in ("depth", "eye"):
+        part = {key: value for key, value in given.items() if key != missing}
+        with pytest.raises(ValueError, match=rf"give options \['{missing}'\].*'start': i"):
+            env.reset(options=part)
+    with pytest.raises(ValueError, match=r"options\['eye'\] must be"):
+        env.reset(options=given | {"eye": given["eye"][:, :3]})
+    with pytest.raises(ValueError, match=r"options\['depth'\] must be uint16"):
+        env.reset(options=given | {"depth": given["depth"].astype(np.float32)})
+    with pytest.raises(WorldError, match="has no depth"):
+        NFDEnv(make_tiny_world(), depth=True)
+
+
+def test_what_memory_offers_is_handed_on(camera_world: World, tiny_world: World) -> None:
+    env = NFDEnv(camera_world, engine="eager")
+    frame, _ = env.reset(seed=0)
+    assert (env.map()[0] == frame).all()
+    with pytest.raises(WorldError, match="has no points; use a world with a memory of points"):
+        env.points()
+
+
+def test_the_time_limit_knows_of_undo_load_and_fork(tiny_world_path: Path) -> None:
+    env = NFDEnv(tiny_world_path, engine="eager", max_episode_steps=5)
+    env.reset(seed=0)
+    still = env.codec.noop()
+    for _ in range(4):
+        assert not env.step(still)[3]
+    state = env.save_state()
+    fork = env.fork(2)
+    assert fork.step(np.stack([still, still]))[3].all()
+    env.undo(4)
+    assert [env.step(still)[3] for _ in range(5)] == [False] * 4 + [True]
+    env.load_state(state)
+    assert env.step(still)[3]
+    made = make(tiny_world_path)
+    assert made.unwrapped.dream.how.max_episode_steps == 1000  # type: ignore[attr-defined]
+    assert NFDEnv(tiny_world_path).dream.how.max_episode_steps is None
+
+
+def test_refused_actions_and_states_leave_no_gap_between_the_undo_stacks(
+    tiny_world_path: Path,
+) -> None:
+    env = NFDEnv(tiny_world_path, engine="eager")
+    env.reset(seed=0)
+    env.step(env.codec.noop())
+    session = env.dream.session
+    with session._alone(), pytest.raises(RuntimeError, match="another thread"):
+        env.step(env.codec.noop())
+    assert len(env.dream._past) == session.undoable == 1
+    state = env.save_state()
+    head, rest = state.split(b"\n", 2)[1:]
+    for key, value in (("rng", {}), ("rngs", [])):
+        facts = json.loads(head)
+        facts["extra"] = {key: value}
+        with pytest.raises(StateError, match="header is damaged"):
+            env.load_state(
+                state.split(b"\n")[0] + b"\n" + json.dumps(facts).encode() + b"\n" + rest
+            )
+    assert len(env.dream._past) == session.undoable == 1
+    assert (env.undo(1) == env.dream.starts.clip(env.dream.begun[0].clip or 0).frames[-1]).all()
+
+
+def test_a_wrong_argument_is_named(tiny_world_path: Path) -> None:
+    with pytest.raises(TypeError, match="no argument 'speculat'; did you mean 'speculate'"):
+        NFDEnv(tiny_world_path, speculat="ahead")
+
+
+def test_making_an_env_changes_no_process_setting(
+    tiny_world_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nfd_gym.runtime import threads
+
+    monkeypatch.setattr(threads, "keep_memory_mapped", lambda: pytest.fail("malloc was changed"))
+    NFDEnv(tiny_world_path), NFDVectorEnv(tiny_world_path, 2)
 
 
 def test_a_strange_picture_ends_the_episode_when_asked(tiny_world_path: Path) -> None:
-    env = make(tiny_world_path, max_drift=1.0)
+    env = make(tiny_world_path, max_drift=1.2)
     dream = env.unwrapped.dream  # type: ignore[attr-defined]
     _, info = env.reset(seed=0)
     ordinary = info["drift"]
     grey = np.full((1, 32, 48, 3), 128, np.uint8)
     _, info = env.reset(options={"frames": grey})
     assert info["drift"] > 3 * ordinary
-    assert dream.how.max_drift == 1.0
+    assert dream.how.max_drift == 1.2
     assert env.step(env.action_space.sample())[3]
 
 

@@ -1,5 +1,8 @@
 """The vector env: one batch, every autoreset mode, and what SyncVectorEnv offers."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 from nfd_gym.envs.nfd_env import NFDEnv
 from nfd_gym.envs.vector_env import NFDVectorEnv
+from nfd_gym.world import World
 from tests.conftest import alike
 
 
@@ -27,18 +31,18 @@ def actions(env: NFDVectorEnv, count: int) -> list[Any]:
     return [env.action_space.sample() for _ in range(count)]
 
 
-def test_lane_i_is_the_single_env_with_its_seed(tiny_world_path: Path) -> None:
+def test_env_i_is_the_single_env_with_its_seed(tiny_world_path: Path) -> None:
     env = make(tiny_world_path, max_episode_steps=50)
     first, _ = env.reset(seed=10)
     steps = actions(env, 5)
     frames = [env.step(a)[0] for a in steps]
-    for lane in range(3):
+    for i in range(3):
         single = NFDEnv(tiny_world_path, engine="eager")
-        observation, _ = single.reset(seed=10 + lane)
-        assert (observation == first[lane]).all()
+        observation, _ = single.reset(seed=10 + i)
+        assert (observation == first[i]).all()
         for batch, frame in zip(steps, frames, strict=True):
-            shown = single.step(batch[lane])[0]
-            assert alike(shown, frame[lane])
+            shown = single.step(batch[i])[0]
+            assert alike(shown, frame[i])
 
 
 def test_same_step_returns_the_new_episode_and_keeps_the_last_frame(tiny_world_path: Path) -> None:
@@ -56,7 +60,7 @@ def test_same_step_returns_the_new_episode_and_keeps_the_last_frame(tiny_world_p
             assert cut.all() and info["_final_obs"].all()
             assert alike(info["final_obs"][0], expected)
             assert info["final_info"]["drift"].shape == (2,)
-            expected, _ = single.reset()  # the stream of random numbers goes on, as in the lanes
+            expected, _ = single.reset()  # the stream of random numbers goes on, as in the batch
         assert alike(frames[0], expected)
 
 
@@ -82,20 +86,20 @@ def test_disabled_waits_for_the_reset_mask(tiny_world_path: Path) -> None:
     for batch in batches[:3]:
         frames, _, _, cut, _ = env.step(batch)
     assert cut.all()
-    with pytest.raises(ResetNeeded, match=r"lanes \[0, 1\] have ended"):
+    with pytest.raises(ResetNeeded, match=r"envs \[0, 1\] have ended"):
         env.step(batches[3])
     mask = np.array([True, False])
     again, info = env.reset(seed=[8, 9], options={"reset_mask": mask})
     assert (again[1] == frames[1]).all() and (again[0] != frames[0]).any()
     assert info["_drift"].tolist() == [True, False]
-    with pytest.raises(ResetNeeded, match=r"lanes \[1\]"):
+    with pytest.raises(ResetNeeded, match=r"envs \[1\]"):
         env.step(batches[3])
     for bad in ([True, False], np.array([1, 0]), np.zeros(2, bool), np.ones(3, bool)):
         with pytest.raises(ValueError, match="reset_mask"):
             env.reset(options={"reset_mask": bad})
 
 
-def test_lanes_may_end_at_different_times(tiny_world_path: Path) -> None:
+def test_envs_may_end_at_different_times(tiny_world_path: Path) -> None:
     env = make(tiny_world_path, 3, max_episode_steps=4)
     env.reset(seed=0)
     batches = actions(env, 6)
@@ -124,7 +128,7 @@ def test_torch_output_stays_a_tensor_and_may_be_kept(tiny_world_path: Path) -> N
         make(tiny_world_path, output="jax")
 
 
-def test_saved_lanes_continue_alike(tiny_world_path: Path) -> None:
+def test_saved_envs_continue_alike(tiny_world_path: Path) -> None:
     env, other = make(tiny_world_path, 2), make(tiny_world_path, 2)
     env.reset(seed=1)
     batches = actions(env, 7)
@@ -155,7 +159,7 @@ def test_call_get_attr_set_attr(tiny_world_path: Path) -> None:
         env.set_attr("outptu", "torch")
     with pytest.raises(ValueError, match="need as many seeds"):
         env.reset(seed=[1])
-    with pytest.raises(ValueError, match="serves one lane"):
+    with pytest.raises(ValueError, match="serves one env"):
         make(tiny_world_path, speculate="ahead")
     env.close()
     env.close()
@@ -167,6 +171,59 @@ def test_every_action_space_batches(tiny_world_path: Path, preset: str) -> None:
     env.reset(seed=0)
     frames, *_ = env.step(env.action_space.sample())
     assert frames in env.observation_space
+
+
+def test_seeds_may_be_numpys_and_are_told(tiny_world_path: Path) -> None:
+    env = make(tiny_world_path, 2)
+    first, _ = env.reset(seed=np.int64(5))  # type: ignore[arg-type]
+    assert env.np_random_seed == (5, 6)
+    again, _ = env.reset(seed=np.array([5, 6]))  # type: ignore[arg-type]
+    assert (first == again).all()
+    assert env.get_attr("np_random_seed") == (5, 6) and len(env.get_attr("np_random")) == 2
+    fresh = make(tiny_world_path, 2)
+    assert len(set(fresh.np_random_seed)) == 2
+
+
+def test_attributes_are_neither_split_nor_compared_by_truth(tiny_world_path: Path) -> None:
+    env = make(tiny_world_path, 2)
+    env.pair = (1, 2)  # type: ignore[attr-defined]
+    assert env.get_attr("pair") == ((1, 2), (1, 2))
+    env.set_attr("pair", [np.zeros(3), np.zeros(3)])
+    with pytest.raises(ValueError, match="cannot differ"):
+        env.set_attr("pair", [np.zeros(3), np.ones(3)])
+    with pytest.raises(ValueError, match="no autoreset_mode 'SameStp'; did you mean 'SameStep'"):
+        make(tiny_world_path, autoreset_mode="SameStp")
+
+
+def test_eyes_and_events_of_a_batch(camera_world: World) -> None:
+    env = NFDVectorEnv(camera_world, 2, engine="eager", action_space="minerl")
+    _, info = env.reset(seed=0)
+    codec = camera_world.codec.with_preset("minerl")
+    one, other = codec.decode(codec.vector(["attack"])), codec.noop()
+    batch = {key: np.stack([one[key], other[key]]) for key in one}
+    info = env.step(batch)[4]
+    assert np.stack(list(info["eye"])).shape == (2, 5)
+    assert [len(events) for events in info["events"]] == [1, 0]
+
+
+ASYNC = """
+import sys, torch, gymnasium, nfd_gym
+torch.set_num_threads(2)
+env = gymnasium.make_vec("NFD-v0", num_envs=2, vectorization_mode="async", world=sys.argv[1],
+                         engine="eager")
+print(env.reset(seed=5)[0].shape, env.step(env.action_space.sample())[0].shape)
+env.close()
+"""
+
+
+@pytest.mark.slow
+def test_async_workers_may_be_forked(tiny_world_path: Path) -> None:
+    """It hung for ever: Gymnasium's own env in the parent had started OpenMP."""
+    run = subprocess.run(
+        [sys.executable, "-c", ASYNC, str(tiny_world_path)],
+        capture_output=True, text=True, timeout=100, env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert run.stdout.strip() == "(2, 32, 48, 3) (2, 32, 48, 3)", run.stderr
 
 
 @pytest.mark.slow

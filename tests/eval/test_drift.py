@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nfd_gym.eval.drift import latent_curves, picture_curves, ratios, windows
-from nfd_gym.world import WorldModel
+from nfd_gym.world import World
 
 
 def fading(rate: float, frames: int = 20) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_flicker_counts_change_between_frames() -> None:
     assert np.nanmean(picture_curves(video)["flicker"]) == pytest.approx(6, abs=0.01)
 
 
-def test_latent_spread_falls_with_contrast(tiny_world: WorldModel) -> None:
+def test_latent_spread_falls_with_contrast(tiny_world: World) -> None:
     rng = np.random.default_rng(0)
     pictures = rng.normal(0, 40, (3, 1, 32, 48, 3))
     video = np.concatenate([128 + pictures * scale for scale in (1.0, 0.5, 0.1)], axis=1)

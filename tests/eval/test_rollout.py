@@ -1,16 +1,18 @@
 """Stretches of recordings: what is context, what is horizon, which action made which frame."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.data.clip import Clip
-from nfd_gym.eval.baselines import mean_frame, persistence, warped
-from nfd_gym.eval.fidelity import at, dream_all
+from nfd_gym.eval.baselines import mean_frame, persistence
 from nfd_gym.eval.rollout import by_kind, cut, kinds, roll, stack
 from nfd_gym.keyboard import KEY_INDEX, PITCH, YAW
+from nfd_gym.runtime.session import Session
+from nfd_gym.world import World
+from tests.camera import camera_clip
 
 CODEC = KeysAndMouse(camera=Camera(72.0))
 
@@ -21,7 +23,9 @@ def counting_clip(name: str, frames: int, start: int = 0) -> Clip:
     pictures = np.broadcast_to(numbers[:, None, None, None], (frames, 4, 6, 3)).astype(np.uint8)
     actions = np.zeros((frames, CODEC.width), np.float32)
     actions[:, 0] = numbers
-    return Clip(pictures.copy(), actions, pitch=numbers.astype(np.float32), name=name)
+    poses = np.repeat(numbers[:, None], 5, axis=1).astype(np.float32)
+    depth = np.ascontiguousarray(pictures[..., 0]).astype(np.uint16)
+    return Clip(pictures.copy(), actions, name=name, depth=depth, pose=poses)
 
 
 @dataclass
@@ -39,16 +43,18 @@ class Recordings:
     def read(self, index: int, start: int = 0, stop: int | None = None) -> Clip:
         clip = self.clips[index]
         part = slice(start, stop)
-        assert clip.pitch is not None
-        return Clip(clip.frames[part], clip.actions[part], pitch=clip.pitch[part], name=clip.name)
+        assert clip.pose is not None and clip.depth is not None
+        more = {"depth": clip.depth[part], "pose": clip.pose[part]}
+        return Clip(clip.frames[part], clip.actions[part], name=clip.name, **more)
 
 
 class Adder:
     """A dream that adds its action's first entry to the last frame: any misalignment is a wrong
     number."""
 
-    def reset(self, frames, actions, pitch, seeds):
+    def reset(self, frames, actions, depth, poses, seeds):
         self.now = frames[:, -1].copy()
+        assert (depth == frames[..., 0]).all() and (poses[..., 0] == depth[..., 0, 0]).all()
         self.seeds = seeds
         return self.now
 
@@ -80,13 +86,21 @@ def test_roll_gives_each_frame_the_action_that_produced_it() -> None:
     excerpt = cut(SOURCE, 5, 4, 8)
     ones = excerpt.actions.copy()
     ones[..., 0] = 1
-    told = type(excerpt)(excerpt.frames, ones, excerpt.pitch, 4, excerpt.names)
+    told = replace(excerpt, actions=ones)
     np.testing.assert_array_equal(roll(Adder(), told), excerpt.real)
 
 
-def test_lanes_do_not_change_a_rollout() -> None:
+def test_batches_do_not_change_a_rollout() -> None:
     excerpt = cut(SOURCE, 5, 4, 3)
-    np.testing.assert_array_equal(dream_all(Adder(), excerpt, 2), dream_all(Adder(), excerpt, 5))
+    parts = [roll(Adder(), part) for part in excerpt.batches(2)]
+    np.testing.assert_array_equal(np.concatenate(parts), roll(Adder(), excerpt))
+
+
+def test_a_session_is_a_dream(camera_world: World) -> None:
+    clips = [camera_clip(seed) for seed in range(2)]
+    session = Session(camera_world, num_envs=2, engine="eager")
+    excerpt = stack(clips, 5)
+    assert roll(session, excerpt).shape == excerpt.real.shape
 
 
 def test_each_gives_every_horizon_frame_its_own_context() -> None:
@@ -106,15 +120,11 @@ def test_stack_refuses_unequal_lengths() -> None:
         stack([counting_clip("a", 5), counting_clip("b", 6)], 2)
 
 
-def test_baselines_repeat_turn_and_average() -> None:
+def test_baselines_repeat_and_average() -> None:
     excerpt = cut(SOURCE, 2, 4, 3)
     np.testing.assert_array_equal(
         persistence(excerpt), np.repeat(excerpt.frames[:, 3:4], 3, axis=1)
     )
-    still = warped(excerpt, CODEC)
-    assert still is not None
-    np.testing.assert_array_equal(still, persistence(excerpt))  # no camera motion commanded
-    assert warped(excerpt, KeysAndMouse(camera=None)) is None
     flat = np.stack([np.full((2, 2, 3), value, np.uint8) for value in (10, 20, 60)])
     np.testing.assert_array_equal(mean_frame(flat), np.full((2, 2, 3), 30))
 
@@ -137,9 +147,3 @@ def test_kinds_of_actions() -> None:
     assert {name: mask.astype(int).tolist() for name, mask in masks.items()} == expected
     means = by_kind(np.arange(5.0), masks)
     assert means["standing"] == 2.0 and means["camera"] == 2.5
-
-
-def test_at_averages_the_last_tenth() -> None:
-    curve = [float(i) for i in range(1, 65)]
-    assert at(curve, 1) == 1 and at(curve, 10) == 10 and at(curve, 100) is None
-    assert at(curve, 40) == pytest.approx((37 + 38 + 39 + 40) / 4)

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nfd_gym.games.luanti import install
-from nfd_gym.games.luanti.folder import PREFIX, create, sweep
-from nfd_gym.games.luanti.footage import PATIENCE, STILL_TICKS, Judge
+from nfd_gym.games.luanti import folder as folders
+from nfd_gym.games.luanti import install, textures
+from nfd_gym.games.luanti.folder import PREFIX, DamagedGame, create, sweep
 from nfd_gym.games.luanti.gate import GameDied, Gate
+from nfd_gym.games.luanti.hands import Hands
 from nfd_gym.games.luanti.places import BIOMES, Spot, Wish, command
 from nfd_gym.games.luanti.process import Supervised
+from nfd_gym.games.luanti.spec import view_fov
 
 # Stands in for Xvfb: says a display number, then waits. Argument: how long it lives.
 DISPLAY = """
@@ -52,7 +54,8 @@ def test_options_hold_for_one_reset_and_typos_name_the_nearest() -> None:
         ({"place": "dessert"}, "did you mean 'desert'"),
         ({"mapgen": "valley"}, "did you mean 'valleys'"),
         ({"world_seed": -1}, "world_seed must be"),
-        ({"place": {"position": (1, 2)}}, r"needs a position \(x, y, z\)"),
+        ({"place": {"position": (1,)}}, r"needs a position \(x, y, z\)"),
+        ({"place": {"position": (1, 2)}}, "y is missing"),
         ({"place": {"position": (1, 2, float("nan"))}}, "finite"),
         ({"place": {"pos": (1, 2, 3)}}, "did you mean 'position'"),
     ],
@@ -60,6 +63,22 @@ def test_options_hold_for_one_reset_and_typos_name_the_nearest() -> None:
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Wish(None, "v7", 1).with_options(options)
+
+
+def test_the_island_has_places_but_no_biomes_and_no_other_maps() -> None:
+    island = Wish(None, game="island")
+    spot = island.with_options({"place": {"position": (3, 4)}})
+    asked = command(spot, np.random.default_rng(0))
+    assert asked["at"] == {"x": -3.0, "z": 4.0} and asked["items"][0] == "island:brick 99"
+    assert "biome" not in command(island, np.random.default_rng(0))
+    for options, message in (
+        ({"place": "desert"}, "no biomes"), ({"world_seed": 3}, "always the same"),
+        ({"mapgen": "flat"}, "always the same"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            island.with_options(options)
+    with pytest.raises(ValueError, match="did you mean 'island'"):
+        Wish(None, game="iland")
 
 
 def test_a_wish_becomes_the_same_command_from_the_same_seed() -> None:
@@ -96,13 +115,11 @@ def test_tracker_speaks_minecraft() -> None:
     pytest.importorskip("Xlib")
     from nfd_gym.games.luanti.tracker import Tracker
 
-    server = {
-        "biome": "desert", "light": 15, "head": False, "kinds": "fswlcfff",
-        "distances": [7, 1, 2, 3, 4, 7, 7, 7], "pointed": "", "reach": 9, "trunk": [5, 6, 7],
-    }  # fmt: skip
     line: dict[str, Any] = {
         "x": 2.0, "y": 8.0, "z": 3.0, "rise": 0.0, "yaw": 30.0, "pitch": 0.0, "slot": 0,
-        "ground": True, "liquid": False, "events": [], "server": server,
+        "ground": True, "liquid": False, "events": [], "biome": "desert", "light": 15,
+        "head": False, "kinds": "fswlcfff", "distances": [7, 1, 2, 3, 4, 7, 7, 7], "pointed": "",
+        "reach": 9, "trunk": [5, 6, 7], "eye": (-2.0, 9.6, 3.0, 333.0, -1.5),
     }  # fmt: skip
     tracker = Tracker(line)
     assert (tracker.position, tracker.yaw) == ((-2.0, 8.0, 3.0), -30.0)
@@ -112,61 +129,75 @@ def test_tracker_speaks_minecraft() -> None:
     assert (info["yaw"], info["pitch"]) == (pytest.approx(-27.0), pytest.approx(-1.5))
     assert info["events"] == [{"type": "dig", "node": "default:tree", "pos": [-1, 2, 3]}]
     assert info["stats"] == {"mine_block:default:tree": 1, "jump": 1}
+    assert info["eye"] == (-2.0, 9.6, 3.0, -27.0, -1.5)  # the yaw goes on like the view's
     around = info["surroundings"]  # clockwise: the server's first to the left comes last
     assert (around["kinds"], around["distances"][7]) == ("ffffclws", 1)
     assert around["trunk"] == (-5, 6, 7)
 
 
 def test_the_view_widens_for_narrow_pictures_only() -> None:
-    pytest.importorskip("Xlib")
-    from nfd_gym.games.luanti.tracker import view_fov
-
     assert view_fov(192, 112) == view_fov(640, 384) == 72.0
     assert view_fov(64, 64) == pytest.approx(72 * 1.6**0.5)
     assert view_fov(32, 384) == pytest.approx(72 * 1.4)
 
 
-# ---- footage --------------------------------------------------------------------------------
+# ---- hands ----------------------------------------------------------------------------------
 
 
-def judge(ticks: int, frame: np.ndarray, **info: Any) -> tuple[int, tuple[str, int] | None]:
-    """When a spell of `ticks` such ticks after 50 good ones ends, and how."""
-    rng, watcher = np.random.default_rng(0), Judge()
-    good = rng.integers(0, 256, (112, 192, 3), np.uint8)
-    fine = {"light": 15, "head_in_liquid": False, "in_liquid": False}
-    for tick in range(50 + ticks):
-        late = tick >= 50
-        place = {"position": (tick * 0.2, 9.0, 0.0), **fine, **(info if late else {})}
-        found = watcher.verdict(frame if late and frame.size else good, place)
-        if found:
-            return tick - 49, found
-    return 50 + ticks, None
+def test_a_button_rests_after_it_has_done_something() -> None:
+    """Held with nothing in reach it stays down; after a dig it is up for four ticks."""
+    hands, both = Hands(), frozenset({"attack", "use"})
+    assert all(hands.filter(both) == both for _ in range(9))
+    hands.happened([{"type": "dig"}])
+    assert [hands.filter(both) for _ in range(5)] == [frozenset({"use"})] * 4 + [both]
+    hands.happened([{"type": "place"}])
+    assert [hands.filter(both) for _ in range(5)] == [frozenset({"attack"})] * 4 + [both]
 
 
-NO_FRAME = np.zeros(0, np.uint8)
+def test_the_lowest_hotbar_key_with_a_block_counts() -> None:
+    hands = Hands()
+    assert hands.filter(frozenset({"hotbar.2", "hotbar.3", "jump"})) == {"hotbar.2", "jump"}
+    assert hands.slot == 1
+    assert hands.filter(frozenset({"hotbar.7"})) == frozenset() and hands.slot == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "frame", "info"),
-    [
-        ("dark", np.zeros((112, 192, 3), np.uint8), {}),
-        ("wall", np.full((112, 192, 3), 90, np.uint8), {}),
-        ("cave", NO_FRAME, {"light": 3}),
-        ("head", NO_FRAME, {"head_in_liquid": True}),
-        ("wet", NO_FRAME, {"in_liquid": True}),
-    ],
-)
-def test_bad_footage_is_cut_where_it_began(
-    name: str, frame: np.ndarray, info: dict[str, Any]
-) -> None:
-    ticks, found = judge(150, frame, **info)
-    assert (ticks, found) == (PATIENCE[name], (name, PATIENCE[name] + 1))
-    assert judge(PATIENCE[name] - 1, frame, **info)[1] is None  # a short spell is ordinary
+def test_a_block_needs_room_beside_the_body() -> None:
+    pytest.importorskip("Xlib")
+    from nfd_gym.games.luanti.game import has_room
+
+    feet = {"x": 0.0, "y": 1.5, "z": 0.0}
+    for above, room in (
+        ([0, 1, 0], True), ([0, 2, 0], False), ([0, 3, 0], False), ([0, 4, 0], True),
+        ([1, 2, 0], True), ([1, 3, 1], True), (None, False),
+    ):  # fmt: skip
+        assert has_room({**feet, "above": above}) == room, above
+    assert not has_room({**feet, "x": 0.25, "above": [1, 2, 0]})
 
 
-def test_standing_still_for_long_is_cut() -> None:
-    ticks, found = judge(STILL_TICKS + 60, NO_FRAME, position=(10.0, 9.0, 0.0))
-    assert found is not None and found[0] == "still" and ticks >= STILL_TICKS - 15
+def test_the_camera_is_read_from_its_matrix() -> None:
+    """A matrix built from eye and angles gives them back, also far from the origin."""
+    pytest.importorskip("Xlib")
+    from nfd_gym.games.luanti.game import eye_of
+
+    for yaw, pitch in ((0.0, 0.0), (30.0, 40.0), (-120.0, -75.0)):
+        y, p = np.radians([yaw, pitch])
+        ahead = np.array([np.sin(y) * np.cos(p), -np.sin(p), np.cos(y) * np.cos(p)])  # the game's x
+        right = np.cross([0, 1, 0], ahead) / np.cos(p)
+        turn = np.stack([right, np.cross(ahead, right), ahead], 1)
+        place = np.array([230.0, 12.5, -41.0])
+        view = np.eye(4)
+        view[:3, :3], view[3, :3] = turn, -10 * (place - [200.0, 0, 0]) @ turn
+        found = eye_of(view, (231.0, 11.0, -41.0))
+        assert np.allclose(found, (-230.0, 12.5, -41.0, yaw, pitch), atol=1e-6)
+
+
+def test_textures_are_few_close_tones_and_always_the_same() -> None:
+    first, again = textures.all_pictures(), textures.all_pictures()
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    for name, picture in first.items():
+        assert picture.shape[:2] == (16, 16), name
+    assert first["grass"][4:12, 4:12].std(axis=(0, 1)).max() < 20
+    assert textures.png(first["grass"]).startswith(b"\x89PNG")
 
 
 # ---- gate -----------------------------------------------------------------------------------
@@ -331,3 +362,18 @@ def test_folders_are_named_so_that_they_can_be_swept(tmp_path: Path) -> None:
         assert (folder / "home/.minetest/clientmods/nfd_client/init.lua").exists()
     finally:
         os.close(lock)
+
+
+def test_the_island_comes_with_its_textures_and_a_damaged_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lock = create(384, 224, 1, "v7", "island")
+    os.close(lock)
+    game = folder / "home/.minetest/games/island"
+    assert (game / "mods/island/textures/grass.png").stat().st_size > 60
+    assert "mg_name = singlenode" in (folder / "game.conf").read_text()
+    assert "gameid = island" in (folder / "world/world.mt").read_text()
+    monkeypatch.setattr(folders, "ISLAND_FILES", ("mods/island/gone.lua",))
+    with pytest.raises(DamagedGame, match=r"gone.lua is missing .* install nfd_gym again"):
+        create(384, 224, 1, "v7", "island")
+    assert list(tmp_path.glob(PREFIX + "*")) == [folder]

@@ -24,7 +24,11 @@ def seen_from(pose: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
     """(frame (1,H,W,3), nearness (1,H,W), pose (1,5)) of the room."""
     frame, depth = room_frame(pose - SHIFT, SIZE)
     near = torch.from_numpy(depth.astype(np.float32) / 16384)
-    return torch.from_numpy(frame)[None], near[None], torch.from_numpy(pose.astype(np.float32))[None]
+    return (
+        torch.from_numpy(frame)[None],
+        near[None],
+        torch.from_numpy(pose.astype(np.float32))[None],
+    )
 
 
 @functools.cache
@@ -37,7 +41,9 @@ def filmed() -> PointMemory:
                 for pitch in (-25.0, 30.0):
                     frame, near, pose = seen_from(pose_at(x, z, yaw, pitch))
                     filming.add(frame[0].numpy(), near[0].numpy(), pose[0].numpy())
-    return PointMemory(*SIZE, FOV, Atlas(filming.faces()), torch.from_numpy(filming.sky()), painted=4096)
+    return PointMemory(
+        *SIZE, FOV, Atlas(filming.faces()), torch.from_numpy(filming.sky()), painted=4096
+    )
 
 
 def psnr(view_colour: torch.Tensor, frame: torch.Tensor) -> float:

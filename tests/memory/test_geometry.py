@@ -25,8 +25,12 @@ def test_unproject_then_project_returns_pixel_centres():
     depth = torch.linspace(0.5, 40.0, 2 * 6 * 10).view(2, 6, 10)
     points = unproject(POSES, depth, 72.0)
     column, row, back = project(points.flatten(1, 2), POSES, 6, 10, 72.0)
-    assert torch.allclose(column.view(2, 6, 10), (torch.arange(10) + 0.5).expand(2, 6, 10), atol=1e-3)
-    assert torch.allclose(row.view(2, 6, 10), (torch.arange(6) + 0.5)[:, None].expand(2, 6, 10), atol=1e-3)
+    assert torch.allclose(
+        column.view(2, 6, 10), (torch.arange(10) + 0.5).expand(2, 6, 10), atol=1e-3
+    )
+    assert torch.allclose(
+        row.view(2, 6, 10), (torch.arange(6) + 0.5)[:, None].expand(2, 6, 10), atol=1e-3
+    )
     assert torch.allclose(back.view(2, 6, 10), depth, rtol=1e-4)
 
 
@@ -35,7 +39,14 @@ def test_field_of_view_spans_the_picture():
     _, forward, _, up = axes(POSES[0])
     top = torch.rad2deg(torch.atan2(rays[0, 0] @ up, rays[0, 0] @ forward))
     half_pixel = 0.5 / focal_length(112, 72.0)
-    assert abs(float(torch.tan(torch.deg2rad(top))) + half_pixel - float(torch.tan(torch.deg2rad(torch.tensor(36.0))))) < 1e-4
+    assert (
+        abs(
+            float(torch.tan(torch.deg2rad(top)))
+            + half_pixel
+            - float(torch.tan(torch.deg2rad(torch.tensor(36.0))))
+        )
+        < 1e-4
+    )
 
 
 def test_ray_waves_have_the_width_the_denoiser_expects():

@@ -55,7 +55,9 @@ def test_looking_and_walking_changes_nothing_that_was_filmed():
     assert faces is filmed().atlas.faces
     for pose, old, mask in zip(VIEWS, before, known, strict=True):
         clean = memory.read(state._replace(painted=memory.empty(1).painted), *seen_from(pose)[::2])
-        assert torch.equal(clean.colour[mask.expand(-1, 3, -1, -1)], old[mask.expand(-1, 3, -1, -1)])
+        assert torch.equal(
+            clean.colour[mask.expand(-1, 3, -1, -1)], old[mask.expand(-1, 3, -1, -1)]
+        )
 
 
 def test_a_dug_block_loses_its_faces_and_stays_dug():
@@ -78,7 +80,7 @@ def test_a_placed_block_hides_what_is_behind_it_from_sides_that_were_not_seen():
     memory = filmed()
     cell = torch.tensor([[0, 1, 3]])
     front = pose_at(-0.5, -2.0, 0, 0)
-    frame, near, at = seen_from(front)
+    frame, _, at = seen_from(front)
     state = memory.edit(memory.empty(1), Edit(torch.tensor([DUG + 1]), cell))
     view = memory.read(state, frame, at)
     block = view.edited[0, 1] > 0
@@ -110,7 +112,9 @@ def test_a_batch_reads_as_its_environments_do():
     from nfd_gym.world.state import tree_map
 
     joined = tree_map(lambda *parts: torch.cat(parts), *states)
-    frames, _, poses = (torch.cat(x) for x in zip(*(seen_from(pose) for pose in VIEWS), strict=True))
+    frames, _, poses = (
+        torch.cat(x) for x in zip(*(seen_from(pose) for pose in VIEWS), strict=True)
+    )
     together = memory.read(joined, frames, poses)
     for env, state in enumerate(states):
         alone = memory.read(state, frames[env : env + 1], poses[env : env + 1])
@@ -142,9 +146,7 @@ def test_verbs_do_not_change_their_arguments():
 
 
 def test_without_an_atlas_the_given_frame_is_remembered():
-    nothing = Faces(
-        *(field[:0] for field in filmed().atlas.faces)
-    )
+    nothing = Faces(*(field[:0] for field in filmed().atlas.faces))
     memory = PointMemory(*SIZE, 72.0, Atlas(nothing), torch.zeros_like(filmed().sky), painted=16384)
     frame, near, at = seen_from(VIEWS[0])
     state = memory.start(frame[:, None], near[:, None], at[:, None])

@@ -7,7 +7,9 @@ from nfd_gym.memory.surfels import ANY, Surfels, draw
 AHEAD = torch.zeros(5)  # at the origin, looking along +z
 
 
-def wall(distance: float, cell: float, half: float, colour: tuple[int, int, int], facing: int = 4) -> Surfels:
+def wall(
+    distance: float, cell: float, half: float, colour: tuple[int, int, int], facing: int = 4
+) -> Surfels:
     """Squares in the plane z = distance."""
     side = torch.arange(-half, half, cell) + cell / 2
     x, y = torch.meshgrid(side, side, indexing="ij")
@@ -25,16 +27,18 @@ def both(a: Surfels, b: Surfels) -> Surfels:
 
 def test_a_near_wall_has_no_holes_and_exact_depth():
     drawn = draw(wall(1.0, 1 / 16, 3.0, (200, 100, 50)), AHEAD, 28, 48, 72.0)
-    assert (drawn.index >= 0).all()
+    assert (drawn.owner >= 0).all()
     assert torch.allclose(drawn.depth, torch.ones(28, 48), atol=1e-4)
-    assert torch.allclose(drawn.colour, torch.tensor([200.0, 100.0, 50.0]).expand(28, 48, 3), atol=0.1)
+    assert torch.allclose(
+        drawn.colour, torch.tensor([200.0, 100.0, 50.0]).expand(28, 48, 3), atol=0.1
+    )
     assert (drawn.width > 1.0).all()  # coarser than the picture
 
 
 def test_a_slanted_view_of_the_wall_keeps_the_ray_plane_depth():
     pose = torch.tensor([0.0, 0.0, 0.0, 30.0, 0.0])
     drawn = draw(wall(2.0, 1 / 4, 12.0, (9, 9, 9)), pose, 28, 48, 72.0)
-    seen = drawn.index >= 0
+    seen = drawn.owner >= 0
     from nfd_gym.memory.geometry import pixel_rays
 
     rays = pixel_rays(pose[None], 28, 48, 72.0)[0]
@@ -45,7 +49,7 @@ def test_a_slanted_view_of_the_wall_keeps_the_ray_plane_depth():
 
 def test_the_back_of_a_wall_is_not_drawn_by_large_squares_facing_away():
     front = draw(wall(2.0, 0.25, 3.0, (1, 2, 3), facing=ANY), AHEAD, 28, 48, 72.0)
-    assert (front.index >= 0).all()
+    assert (front.owner >= 0).all()
 
 
 def test_the_nearer_of_two_walls_hides_the_other():
@@ -59,7 +63,7 @@ def test_the_nearer_of_two_walls_hides_the_other():
 def test_removed_squares_are_not_drawn():
     gone = wall(1.0, 1 / 8, 1.0, (255, 0, 0))
     gone = gone._replace(size=torch.zeros_like(gone.size))
-    assert (draw(gone, AHEAD, 28, 48, 72.0).index < 0).all()
+    assert (draw(gone, AHEAD, 28, 48, 72.0).owner < 0).all()
 
 
 def test_of_equal_depths_the_finer_square_counts():

@@ -4,17 +4,20 @@ import itertools
 
 import pytest
 import torch
-from nfd_gym.model.recycle import VIEW
 from torch import Tensor
 
 from nfd_gym.diffusion.sample import sample_frame
+from nfd_gym.memory.rays import WIDTH, ray_waves
 from nfd_gym.model.attention import eager
-from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
+from nfd_gym.model.denoiser import RAY_WIDTH, Denoiser, DenoiserConfig
 
 B, T, A = 2, 7, 25
-FORMS = ("x", "anchored", "v")
-RECYCLES = ("warp", "plain", "both", "walk", "none")
-EVERY_KIND = list(itertools.product(FORMS, RECYCLES))
+KINDS = {
+    "alone": {"condition": False},
+    "view": {},
+    "masks and rays": {"masks": 2, "rays": True},
+}
+EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
 
 def make_denoiser(**settings: object) -> Denoiser:
@@ -37,26 +40,22 @@ def inputs(seed: int = 0, frames: int = T) -> dict[str, Tensor]:
     return {
         "noisy": torch.randn(shape, generator=random),
         "sigma": torch.rand(shape[:2], generator=random),
-        "actions": torch.randn((B, frames, A), generator=random) * 0.5,
-        "recycled": torch.randn(shape, generator=random),
+        "control": torch.randn((B, frames, A), generator=random) * 0.5,
+        "condition": torch.randn((*shape[:3], 8 + 32 + RAY_WIDTH), generator=random),
     }
 
 
 def given(model: Denoiser, values: dict[str, Tensor], frames: slice) -> dict[str, Tensor]:
     part = {key: value[:, frames] for key, value in values.items()}
-    if model.config.recycle == "none":
-        del part["recycled"]
-    if model.config.recycle in ("both", "walk"):
-        part["recycled"] = torch.cat([part["recycled"], part["noisy"].flip(-1)], dim=-1)
-    if model.config.recycle == "walk":
-        view = 0.2 * part["actions"][:, :, None, :VIEW]
-        part["recycled"] = torch.cat([part["recycled"], view.expand(-1, -1, 6, -1)], dim=-1)
+    part["condition"] = part["condition"][..., : model.config.condition_width]
+    if not model.config.condition:
+        del part["condition"]
     return part
 
 
-@pytest.mark.parametrize(("form", "recycle"), EVERY_KIND)
-def test_no_frame_sees_a_later_one(form: str, recycle: str) -> None:
-    model = make_denoiser(form=form, recycle=recycle)
+@EVERY_KIND
+def test_no_frame_sees_a_later_one(kind: str) -> None:
+    model = make_denoiser(**KINDS[kind])
     values = given(model, inputs(0), slice(None))
     out = model(**values)
     for changed, key in itertools.product((1, T - 1), values):
@@ -70,7 +69,7 @@ def test_no_frame_sees_a_later_one(form: str, recycle: str) -> None:
 
 def test_a_frame_sees_its_window_and_nothing_older() -> None:
     model = make_denoiser(depth=2)  # one block looks back, so the reach is the window itself
-    values = inputs(0)
+    values = given(model, inputs(0), slice(None))
     out = model(**values)
     for age in (3, 4):  # the window is 3
         earlier = {**values, "noisy": values["noisy"].clone()}
@@ -78,10 +77,10 @@ def test_a_frame_sees_its_window_and_nothing_older() -> None:
         assert torch.equal(model(**earlier)[:, -1], out[:, -1]) == (age > 3)
 
 
-@pytest.mark.parametrize(("form", "recycle"), EVERY_KIND)
-def test_cached_rollout_equals_the_whole_clip_at_once(form: str, recycle: str) -> None:
+@EVERY_KIND
+def test_cached_rollout_equals_the_whole_clip_at_once(kind: str) -> None:
     """Frames one by one, each committing its own keys, past the window and the ring's end."""
-    model = make_denoiser(form=form, recycle=recycle)
+    model = make_denoiser(**KINDS[kind])
     values = inputs(0)
     whole = model(**given(model, values, slice(None)))
     cache = model.make_cache(B)
@@ -111,9 +110,9 @@ def packed_inputs(seed: int = 0) -> dict[str, Tensor]:
     return {**values, "clean": clean["noisy"], "sigma_clean": 0.15 * clean["sigma"]}
 
 
-@pytest.mark.parametrize("recycle", RECYCLES)
-def test_packed_frame_sees_clean_frames_before_it_only(recycle: str) -> None:
-    model = make_denoiser(recycle=recycle)
+@EVERY_KIND
+def test_packed_frame_sees_clean_frames_before_it_only(kind: str) -> None:
+    model = make_denoiser(**KINDS[kind])
     values = packed_inputs()
     values = given(model, values, slice(None))
     out = model.packed(**values)
@@ -128,16 +127,16 @@ def test_packed_frame_sees_clean_frames_before_it_only(recycle: str) -> None:
     assert torch.equal(model.packed(**noisy)[:, others], out[:, others])
 
 
-@pytest.mark.parametrize("recycle", RECYCLES)
-def test_packed_equals_a_rollout_that_commits_clean_frames(recycle: str) -> None:
-    model = make_denoiser(recycle=recycle)
+@EVERY_KIND
+def test_packed_equals_a_rollout_that_commits_clean_frames(kind: str) -> None:
+    model = make_denoiser(**KINDS[kind])
     values = packed_inputs()
     values = given(model, values, slice(None))
     out = model.packed(**values)
     cache = model.make_cache(B)
     for i in range(T):
         here = slice(i, i + 1)
-        common = {k: v[:, here] for k, v in values.items() if k in ("actions", "recycled")}
+        common = {k: v[:, here] for k, v in values.items() if k in ("control", "condition")}
         one = model(values["noisy"][:, here], values["sigma"][:, here], **common, cache=cache)
         torch.testing.assert_close(one, out[:, here], atol=1e-4, rtol=1e-4)
         clean, level = values["clean"][:, here], values["sigma_clean"][:, here]
@@ -146,20 +145,20 @@ def test_packed_equals_a_rollout_that_commits_clean_frames(recycle: str) -> None
 
 def test_features_are_those_of_the_packed_pass() -> None:
     model = make_denoiser()
-    values = packed_inputs()
-    first, last = model.features(**values, blocks=[1, 3])
+    values = given(model, packed_inputs(), slice(None))
+    out, (first, last) = model.packed_features(**values, blocks=(1, 3))
+    assert torch.equal(out, model.packed(**values))
     assert first.shape == last.shape == (B, T, 6, 32)
-    assert not torch.equal(first, last)
     changed = {**values, "clean": values["clean"].clone()}
     changed["clean"][:, 4:] += 1.0
-    moved, _ = model.features(**changed, blocks=[1, 3])
+    _, (moved, _) = model.packed_features(**changed, blocks=(1, 3))
     assert torch.equal(moved[:, :5], first[:, :5]) and not torch.equal(moved[:, 5], first[:, 5])
 
 
 def test_plain_attention_equals_the_fused_kernel() -> None:
     """In every path: forward, cached with lanes of unequal age, packed."""
     model = make_denoiser()
-    values = packed_inputs()
+    values = given(model, packed_inputs(), slice(None))
     lone = given(model, inputs(), slice(None))
     cache = model.make_cache(B)
     model(**given(model, inputs(3), slice(0, 3)), cache=cache, commit=3)
@@ -173,61 +172,57 @@ def test_plain_attention_equals_the_fused_kernel() -> None:
 
 def test_a_lane_does_not_depend_on_its_neighbours() -> None:
     model = make_denoiser()
-    values = inputs()
+    values = given(model, inputs(), slice(None))
     both = model(**values)
     for lane in range(B):
         alone = model(**{key: value[lane : lane + 1] for key, value in values.items()})
         torch.testing.assert_close(alone[0], both[lane], atol=1e-5, rtol=1e-4)
 
 
-def test_at_noise_level_zero_anchored_and_velocity_forms_return_their_input() -> None:
-    for form in ("anchored", "v"):
-        values = inputs()
-        values["sigma"] = torch.zeros_like(values["sigma"])
-        assert torch.equal(make_denoiser(form=form)(**values), values["noisy"])
-
-
-def test_an_untrained_denoiser_repeats_the_recycled_frame() -> None:
+def test_an_untrained_denoiser_repeats_the_view() -> None:
     torch.manual_seed(0)
-    model = Denoiser(make_denoiser().config)
-    values = inputs()
-    assert torch.equal(model(**values), values["recycled"])
+    model = Denoiser(make_denoiser(masks=2, rays=True).config)
+    values = given(model, inputs(), slice(None))
+    assert torch.equal(model(**values), values["condition"][..., :8])
 
 
-def test_sample_frame_commits_the_last_evaluation() -> None:
+@pytest.mark.parametrize("context", ["noisy", "exact"])
+def test_what_a_frame_leaves_in_the_cache(context: str) -> None:
+    """The last evaluation's keys and values, or those of the finished frame at level 0."""
     model = make_denoiser()
-    values = inputs()
-    action, recycled, noise = values["actions"][:, 0], values["recycled"][:, 0], values["noisy"]
-    for mode, sigmas in itertools.product(("noisy", "exact", "none"), ((1.0,), (1.0, 0.5))):
-        cache = model.make_cache(B)
-        clean = sample_frame(model, cache, action, recycled, noise[:, 0], sigmas, mode, 0.1)
-        assert cache.length == (mode != "none")
-        if mode == "none":
-            continue
-        if mode == "exact":
-            last, level = clean, 0.1
-        elif sigmas == (1.0,):
-            last, level = noise[:, 0], 1.0
-        else:
-            first = sample_frame(model, model.make_cache(B), action, recycled, noise[:, 0])
-            last, level = 0.5 * first + 0.5 * noise[:, 0], 0.5
-        expected = model.make_cache(B)
+    values = given(model, inputs(), slice(0, 1))
+    control, condition, noise = (values[k][:, 0] for k in ("control", "condition", "noisy"))
+    for sigmas in ((1.0,), (1.0, 0.5)):
+        cache, expected = model.make_cache(B), model.make_cache(B)
+        clean = sample_frame(model, cache, control, condition, noise, sigmas, context)
+        assert cache.length == 1
+        last, level = clean, 0.0
+        if context == "noisy":
+            last, level = noise, 1.0
+            if len(sigmas) == 2:
+                empty = model.make_cache(B)
+                first = sample_frame(model, empty, control, condition, noise)
+                last, level = 0.5 * first + 0.5 * noise, 0.5
         sigma = torch.full((B, 1), level)
-        again = model(last[:, None], sigma, action[:, None], recycled[:, None], expected, 1)
+        again = model(last[:, None], sigma, control[:, None], condition[:, None], expected, 1)
         torch.testing.assert_close(cache.keys, expected.keys)
         torch.testing.assert_close(cache.values, expected.values)
-        if mode == "noisy":
+        if context == "noisy":
             torch.testing.assert_close(again[:, 0], clean)
+
+
+def test_the_width_of_rays_is_that_of_their_waves() -> None:
+    assert WIDTH == RAY_WIDTH
+    assert ray_waves(torch.zeros(1, 5), 2, 3, 72.0).shape == (1, 6, WIDTH)
 
 
 def test_impossible_sizes_are_refused_by_name() -> None:
     for settings, word in (
         ({"width": 30, "heads": 4}, "width"),
-        ({"recycle": "wrap"}, "recycle"),
-        ({"form": "y"}, "form"),
+        ({"condition": False, "masks": 1}, "masks"),
         ({"depth": 1}, "depth"),
     ):
         with pytest.raises(ValueError, match=word):
             make_denoiser(**settings)
-    with pytest.raises(ValueError, match="recycle"):
-        make_denoiser(recycle="none")(**inputs())
+    with pytest.raises(ValueError, match="condition"):
+        make_denoiser(condition=False)(**inputs())

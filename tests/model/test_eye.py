@@ -1,10 +1,14 @@
 """Laws of the body: turns are exact, space has no preferred quarter, slots follow their keys."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from nfd_gym.actions import Camera, KeysAndMouse
-from nfd_gym.model.eye import EyeBody, EyeBodyConfig, Motion, turn, turned_by, unturn
+from nfd_gym.model.eye import BodyError, EyeBody, Motion, turn, turned_by, unturn
+from nfd_gym.train.recipes.island import BODY
 
 CODEC = KeysAndMouse("minerl", Camera(72.0))
 
@@ -26,14 +30,14 @@ class Blocks:
 
 def body() -> EyeBody:
     torch.manual_seed(0)
-    return EyeBody(EyeBodyConfig()).eval().requires_grad_(False)
+    return EyeBody(BODY).eval().requires_grad_(False)
 
 
 def test_a_turn_is_the_commanded_angle_and_the_pitch_stops_before_the_pole():
     pose = torch.tensor([[1.0, 2.0, 3.0, 170.0, 80.0]])
-    after = turn(pose, action(right=15.0, down=4.5))
+    after = turn(pose, body().degrees(action(right=15.0, down=4.5)))
     assert torch.allclose(after, torch.tensor([[1.0, 2.0, 3.0, 185.0, 84.5]]), atol=1e-3)
-    assert float(turn(pose, action(down=60.0))[0, 4]) == 89.5
+    assert float(turn(pose, torch.tensor([[60.0, 0.0]]))[0, 4]) == 89.5
 
 
 def test_a_world_turned_by_quarters_moves_the_body_likewise():
@@ -44,7 +48,9 @@ def test_a_world_turned_by_quarters_moves_the_body_likewise():
     step = unturn(net.legs(start), quarter)
     for k in (1, 2, 3):
         by = torch.tensor([k])
-        there = torch.cat([unturn(pose[:, :3], by), pose[:, 3:] + torch.tensor([[90.0 * k, 0.0]])], 1)
+        there = torch.cat(
+            [unturn(pose[:, :3], by), pose[:, 3:] + torch.tensor([[90.0 * k, 0.0]])], 1
+        )
         old = Motion(*motion.split((3, 3, 2, 2, 1), 1))
         turned = torch.cat([unturn(old.last, by), unturn(old.before, by), motion[:, 6:]], dim=1)
         inputs, quarter = net.inputs(Blocks(k), None, there, turned, action("forward"))
@@ -80,4 +86,12 @@ def test_trace_agrees_with_ticks_taken_one_by_one():
 def test_build_inverts_config_and_tensors():
     net = body()
     again = EyeBody.build(net.config(), net.tensors())
-    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True)
+    )
+
+
+def test_every_block_kind_needs_a_column_that_chooses_it():
+    with pytest.raises(BodyError, match="choose needs a column"):
+        replace(BODY, kinds=("brick",))

@@ -1,147 +1,120 @@
-"""The tokenizer starts as the best linear patch code and stays invertible where that is exact."""
+"""The tokenizer is the best linear patch code of colour and inverse depth, and a projection."""
 
 import pytest
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
+from nfd_gym.model.tokenizer import NEAREST, Tokenizer, TokenizerConfig, depth_code, nearness_of
 
 
-def make_tokenizer(channels: int = 8, hidden: int = 16) -> Tokenizer:
-    torch.manual_seed(0)
+def make_tokenizer(channels: int = 8, depth: int = 0, whiten: float = 1.0) -> Tokenizer:
     return Tokenizer(
-        TokenizerConfig(height=16, width=24, patch=8, channels=channels, hidden=hidden, refine=8)
+        TokenizerConfig(
+            height=16, width=24, patch=8, channels=channels, depth_channels=depth, whiten=whiten
+        )
     )
 
 
-def test_without_nets_encoding_a_decoded_picture_changes_nothing() -> None:
-    """So a rollout that recycles its own frames loses nothing to the code, however long it is."""
-    tokenizer = make_tokenizer(hidden=0)
-    tokenizer.init_pca(make_pictures())
-    latents = torch.randn((4, 6, 8), generator=torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        again = tokenizer.encode(tokenizer.decode_unclamped(latents))
-    torch.testing.assert_close(again, latents, atol=1e-4, rtol=1e-4)
-
-
-def make_pictures(count: int = 64) -> Tensor:
+def make_pictures(count: int = 64, planes: int = 3) -> Tensor:
     """Smooth random pictures: neighbouring pixels are alike, as in a game."""
-    random = torch.Generator().manual_seed(1)
-    coarse = torch.randn((count, 3, 7, 9), generator=random)
-    fine = 0.1 * torch.randn((count, 3, 16, 24), generator=random)
+    random = torch.Generator().manual_seed(planes)
+    coarse = torch.randn((count, planes, 7, 9), generator=random)
+    fine = 0.1 * torch.randn((count, planes, 16, 24), generator=random)
     smooth = nn.functional.interpolate(coarse, (16, 24), mode="bilinear", align_corners=False)
     return (0.4 * smooth + fine + 0.1).clamp(-1, 1)
 
 
-def patches(pixels: Tensor) -> Tensor:
-    return rearrange(pixels, "b c (h p) (w q) -> (b h w) (c p q)", p=8, q=8)
+def fitted(**settings: float) -> Tokenizer:
+    tokenizer = make_tokenizer(**settings)  # type: ignore[arg-type]
+    tokenizer.colour.fit(make_pictures())
+    if tokenizer.depth is not None:
+        tokenizer.depth.fit(depth_code(make_pictures(planes=1) + 1.0))
+    return tokenizer
 
 
-def test_pca_beats_every_other_orthogonal_code() -> None:
-    tokenizer, pictures = make_tokenizer(), make_pictures()
-    tokenizer.init_pca(pictures)
-    with torch.no_grad():
-        out = tokenizer.decode_unclamped(tokenizer.encode(pictures))
-        error = (out - pictures).square().mean()
-        flat = patches(pictures)
-        centred = flat - flat.mean(0)
-        random = torch.Generator().manual_seed(2)
-        best = rearrange(tokenizer.patch_out.weight, "p c -> p c")
-        for nearness in (0.0, 0.1, 0.5, 3.0):  # from the code itself to anything
-            for _ in range(10):
-                noise = torch.randn(best.shape, generator=random) * nearness
-                basis, _ = torch.linalg.qr(best + noise)
-                other = (centred @ basis @ basis.T - centred).square().mean()
-                assert error <= other * (1 + 1e-4)
-            assert nearness == 0 or other > error * 1.001, "the other codes are really others"
+@pytest.mark.parametrize("whiten", [1.0, 0.5])
+@pytest.mark.parametrize("depth", [0, 5])
+def test_encoding_a_decoded_picture_changes_nothing(depth: int, whiten: float) -> None:
+    """So a rollout loses nothing to the code, however long it is."""
+    tokenizer = fitted(depth=depth, whiten=whiten)
+    pictures, nearness = make_pictures(4), make_pictures(4, planes=1) + 1.2
+    latents = tokenizer.encode(pictures, nearness)
+    assert latents.shape == (4, 6, 8 + depth)
+    colour, near = tokenizer.decode(latents)
+    assert near.shape == (4, int(depth > 0), 16, 24)
+    for _ in range(3):
+        latents_again = tokenizer.encode(colour, near)
+        colour, near = tokenizer.decode(latents_again)
+    code = latents[..., :8]
+    torch.testing.assert_close(latents_again[..., :8], code, atol=1e-4, rtol=1e-4)
 
 
-def test_pca_latents_have_unit_deviation_and_no_correlation() -> None:
-    tokenizer, pictures = make_tokenizer(), make_pictures()
-    tokenizer.init_pca(pictures)
-    with torch.no_grad():
-        latents = tokenizer.encode(pictures).flatten(0, 1)
+def test_the_code_beats_every_other_orthogonal_one() -> None:
+    tokenizer, pictures = fitted(), make_pictures()
+    out, _ = tokenizer.decode(tokenizer.encode(pictures))
+    error = (out - pictures).square().mean()
+    flat = rearrange(pictures, "b c (h p) (w q) -> (b h w) (c p q)", p=8, q=8)
+    centred, best = flat - flat.mean(0), tokenizer.colour.basis
+    random = torch.Generator().manual_seed(2)
+    for nearness in (0.0, 0.1, 0.5, 3.0):  # from the code itself to anything
+        for _ in range(5):
+            noise = torch.randn(best.shape, generator=random) * nearness
+            basis, _ = torch.linalg.qr(best + noise)
+            other = (centred @ basis @ basis.T - centred).square().mean()
+            assert error <= other * (1 + 1e-4)
+        assert nearness == 0 or other > error * 1.001, "the other codes are really others"
+
+
+@pytest.mark.parametrize("whiten", [1.0, 0.5, 0.0])
+def test_latents_have_the_deviation_that_whitening_says(whiten: float) -> None:
+    tokenizer = fitted(whiten=whiten)
+    latents = tokenizer.encode(make_pictures()).flatten(0, 1)
+    std = tokenizer.colour.std
     torch.testing.assert_close(latents.mean(0), torch.zeros(8), atol=1e-4, rtol=0)
-    torch.testing.assert_close(latents.T @ latents / len(latents), torch.eye(8), atol=1e-3, rtol=0)
+    torch.testing.assert_close(latents.std(0), (std / std[0]) ** (1 - whiten), atol=1e-3, rtol=1e-2)
+    scaled = latents / latents.std(0)
+    torch.testing.assert_close(scaled.T @ scaled / len(scaled), torch.eye(8), atol=1e-2, rtol=0)
 
 
-def test_pictures_of_low_rank_survive_exactly() -> None:
-    """Patches that are mixtures of `channels` patterns; and tokens are in row-major order."""
-    random = torch.Generator().manual_seed(3)
-    patterns = torch.randn((8, 3 * 8 * 8), generator=random) * 0.05
-    mixed = torch.randn((64, 6, 8), generator=random) @ patterns + 0.1
-    pictures = rearrange(mixed, "b (h w) (c p q) -> b c (h p) (w q)", h=2, w=3, c=3, p=8, q=8)
-    pictures = pictures.clamp(-1, 1)
-    tokenizer = make_tokenizer(channels=9)  # 8 patterns; clamping may not matter
-    tokenizer.init_pca(pictures)
-    with torch.no_grad():
-        latents = tokenizer.encode(pictures)
-        torch.testing.assert_close(tokenizer.decode(latents), pictures, atol=1e-4, rtol=0)
-        moved = pictures.clone()
-        moved[:, :, 8:, 16:] += 0.05  # the last patch
-        changed = (tokenizer.encode(moved) - latents).abs().amax((0, 2)) > 1e-4
-    assert changed.tolist() == [False] * 5 + [True]
+def test_tokens_are_in_row_major_order() -> None:
+    tokenizer, pictures = fitted(), make_pictures(2)
+    moved = pictures.clone()
+    moved[:, :, 8:, 16:] += 0.05  # the last patch
+    apart = (tokenizer.encode(moved) - tokenizer.encode(pictures)).abs().amax((0, 2)) > 1e-4
+    assert apart.tolist() == [False] * 5 + [True]
 
 
-def test_training_starts_from_the_linear_code() -> None:
-    """The nets beside it are zero at first, but gradients reach them."""
-    tokenizer, pictures = make_tokenizer(), make_pictures(4)
-    tokenizer.init_pca(make_pictures())
-    latents = tokenizer.encode(pictures)
-    assert not tokenizer.encoder(pictures).any()
-    out = tokenizer.decode_unclamped(latents)
-    (out - pictures).square().mean().backward()
-    for last in (tokenizer.encoder.out, tokenizer.decoder.out[-1]):
-        assert last.weight.grad.abs().sum() > 0
-    assert tokenizer.patch_in.weight.grad.abs().sum() > 0
+def test_the_depth_code_spreads_what_is_far_and_inverts() -> None:
+    nearness = torch.tensor([0.0, 0.01, 0.1, 1.0, NEAREST, 16.0])
+    code = depth_code(nearness)
+    assert code[0] == -1 and code[4] == pytest.approx(1.0)
+    torch.testing.assert_close(nearness_of(code), nearness, atol=1e-6, rtol=1e-5)
+    assert code[2] - code[1] > 4 * (0.1 - 0.01) / NEAREST, "more than a linear code gives it"
+    assert nearness_of(torch.tensor(-3.0)) == 0, "nothing is farther than the sky"
 
 
-def test_decode_stays_in_range_and_gradients_pass_where_it_clamps() -> None:
+def test_statistics_of_tokens_are_read_in_their_places() -> None:
     tokenizer = make_tokenizer()
-    tokenizer.init_pca(make_pictures())
-    latents = (
-        torch.randn((2, 6, 8), generator=torch.Generator().manual_seed(4)) * 9
-    ).requires_grad_()
-    assert tokenizer.decode(latents).abs().max() <= 1
-    assert tokenizer.decode_unclamped(latents).abs().max() > 1
-    tokenizer.decode_unclamped(latents).sum().backward()
-    assert (latents.grad != 0).all()
+    picture = torch.zeros(1, 2, 16, 24)
+    picture[0, 0, 9, 17], picture[0, 1, 0, 0] = 3.0, -2.0
+    low, high = tokenizer.token_min(picture), tokenizer.token_max(picture)
+    assert low[0, 0].tolist() == [[-2, 0, 0], [0, 0, 0]]
+    assert high[0, 0].tolist() == [[0, 0, 0], [0, 0, 3]]
+    assert tokenizer.token_rms(picture)[0, 0, 1, 2] == pytest.approx((9 / 128) ** 0.5)
+    assert tokenizer.token_max(picture[:, :0]).sum() == 0
+    wide = tokenizer.spread(high)
+    assert wide.shape == (1, 1, 16, 24) and (wide[0, 0, 8:, 16:] == 3).all() and wide.sum() == 192
+    masks = tokenizer.mask_tokens((picture != 0).float())
+    assert masks.shape == (1, 6, 32)
+    assert masks[0, 5, 0] == 0.25 and masks[0, 0, 16] == 0.25 and masks.sum() == 0.5
 
 
-def test_a_patch_that_never_changes_gives_finite_latents() -> None:
-    """Fewer distinct directions than channels: a black world must not divide by zero."""
-    tokenizer = make_tokenizer()
-    black = torch.full((4, 3, 16, 24), -1.0)
-    tokenizer.init_pca(black)
-    with torch.no_grad():
-        latents = tokenizer.encode(black)
-        assert latents.isfinite().all()
-        torch.testing.assert_close(tokenizer.decode(latents), black, atol=1e-3, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"height": 100}, "192x100 .*divisible"), ({"patch": 6, "height": 114}, "multiple of 4")],
-)
-def test_impossible_sizes_are_refused_by_name(settings: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TokenizerConfig(**settings)
-
-
-def test_the_linear_code_is_a_projection() -> None:
-    """A rollout recycles its own frames: without nets, going round again must change nothing.
-
-    The first shipped tokenizer had nets and lost 4 dB in 41 rounds; see assets/LOG.md.
-    """
-    config = TokenizerConfig(height=32, width=48, channels=8, hidden=0)
-    tokenizer = Tokenizer(config)
-    pictures = torch.rand(64, 3, 32, 48, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
-    tokenizer.init_pca(pictures)
-    with torch.no_grad():
-        once = tokenizer.decode_unclamped(tokenizer.encode(pictures[:4]))
-        again = once
-        for _ in range(10):
-            again = tokenizer.decode_unclamped(tokenizer.encode(again))
-    assert (once - pictures[:4]).abs().max() > 0.1  # it does lose something, once
-    assert torch.allclose(again, once, atol=1e-4)
+def test_impossible_sizes_are_refused_by_name() -> None:
+    for wrong, message in (
+        ({"height": 33}, "192x33 is no multiple of patch 16"),
+        ({"patch": 6, "height": 12, "width": 12}, "multiple of 4"),
+        ({"whiten": 2.0}, "whiten"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            TokenizerConfig(**wrong)  # type: ignore[arg-type]

@@ -94,7 +94,7 @@ def test_tab_keeps_the_last_frames_and_tab_again_returns(make_game):
     real = game.twin.real
     for keys in [("w",), ("right",), ("w", "left")] * 3:
         game.tick(hold(*keys))
-    frames, actions, _ = real.memory()
+    frames, actions = (np.stack([getattr(p, n) for p in real.past]) for n in ("frame", "action"))
     last = game.view.frame
     game.command("pause")
     game.command("switch")
@@ -150,3 +150,20 @@ def test_two_games_with_one_seed_and_one_script_are_equal(make_game, seed):
         game.player.rng = np.random.default_rng(seed)
         frames.append([game.tick(hold()).frame for _ in range(20)])
     assert np.array_equal(*frames)
+
+
+def test_guests_cannot_fill_the_disk(make_game):
+    """F2 from a browser is a PNG per message, and V records for as long as it is left on."""
+    game = make_game()
+    game.most_stills, game.most_frames = 2, 10
+    for _ in range(4):
+        game.command("screenshot")
+        game.tick(hold())
+    assert len(list(game.folder.glob("still-*.png"))) == 2
+    assert "start play again" in game.facts()["toast"]
+    game.command("record")
+    for _ in range(20):
+        game.tick(hold("w"))
+    assert game.recorder is None and game.recorded == 10
+    game.command("record")
+    assert "start play again" in game.tick(hold()).facts["toast"] and game.recorder is None

@@ -6,46 +6,60 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from nfd_gym.play.door import Door
+from nfd_gym.play.door import Door, cookie_name
 from nfd_gym.play.messages import Allowance, BadMessageError, Message, parse_message
 from nfd_gym.play.seats import GRACE_S, Seats
 
 
 def test_a_link_admits_one_browser_and_the_next_link_is_another():
-    door = Door(needs_token=True)
+    door = Door()
     link = door.link_token
+    assert door.is_current(link) and door.is_current(link)  # looking at a link does not use it up
     cookie = door.redeem(link)
     assert cookie is not None and door.knows(cookie)
-    assert door.redeem(link) is None and door.link_token != link
+    assert door.redeem(link) is None and door.link_token != link and not door.is_current(link)
     assert door.redeem("") is None and door.redeem("ü") is None
     assert not door.knows(None) and not door.knows("guess") and not door.knows(link)
 
 
 def test_old_guests_stay_known_while_new_ones_come():
-    door = Door(needs_token=True)
+    door = Door()
     cookies = [door.redeem(door.link_token) for _ in range(70)]
     assert len(door.guests) == 64 and door.knows(cookies[-1]) and not door.knows(cookies[0])
 
 
 @pytest.mark.parametrize("host", ["localhost:8765", "127.0.0.1", "127.0.0.1:1", "[::1]:8765"])
-def test_loopback_names_need_no_token(host):
-    door = Door(needs_token=False)
-    assert door.knows(None) and not door.refuses_host(host)
+def test_loopback_names_are_this_machine_but_still_need_the_link(host):
+    door = Door()
+    assert not door.refuses_host(host) and not door.knows(None)
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example:8765", "192.168.1.5:8765", "", "localhost.evil.example"]
+    "host", ["evil.example:8765", "192.168.1.5:8765", "", "localhost.evil.example", "[::1", "[x]:1"]
 )
 def test_a_foreign_name_for_this_machine_is_refused(host):
-    assert Door(needs_token=False).refuses_host(host)
+    """An unfinished [address] was once an error of the server."""
+    assert Door().refuses_host(host)
+
+
+@pytest.mark.parametrize("host", ["lab.example:8765", "192.168.1.5:8765"])
+def test_beyond_this_machine_any_name_may_be_ours(host):
+    assert not Door(loopback=False).refuses_host(host)
 
 
 def test_a_page_of_another_site_is_refused():
-    door = Door(needs_token=False)
+    door = Door()
     assert door.refuses_origin("http://evil.example", "127.0.0.1:8765")
     assert door.refuses_origin("null", "127.0.0.1:8765")
+    assert door.refuses_origin("http://[::1", "127.0.0.1:8765")
     assert not door.refuses_origin("http://127.0.0.1:8765", "127.0.0.1:8765")
     assert not door.refuses_origin(None, "127.0.0.1:8765")  # not a browser
+
+
+def test_two_games_on_one_machine_have_two_cookies():
+    """Browsers send a cookie to every port of its machine."""
+    names = [cookie_name(host) for host in ("127.0.0.1:8765", "[::1]:8766", "localhost", "a: ;b")]
+    assert names == ["nfd_gym_8765", "nfd_gym_8766", "nfd_gym_80", "nfd_gym_80"]
 
 
 def test_one_player_and_the_seat_is_kept_for_a_while():

@@ -1,5 +1,7 @@
 """Films without a display, the two worlds side by side, and refusals that come before any model."""
 
+import argparse
+
 import av
 import numpy as np
 import pytest
@@ -126,10 +128,12 @@ def test_an_unknown_world_is_one_sentence(capsys, tmp_path):
 @pytest.mark.luanti
 def test_tab_walks_from_the_real_game_into_the_dream_and_back(tiny_world_path, tmp_path):
     """The twin for real: the dream's first picture is the game's last, and the game waits."""
-    from nfd_gym.play.__main__ import make_parser
     from nfd_gym.play.casting import make_stage
+    from nfd_gym.play.cli import add_arguments
 
-    args = make_parser().parse_args(
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(
         ["--twin", "--world", str(tiny_world_path), "--engine", "eager", "--speculate", "off"]
     )
     try:

@@ -16,8 +16,8 @@ from nfd_gym.play.recorder import SEGMENT
 from nfd_gym.play.stage import Stage
 from nfd_gym.runtime.replay import read_log, replay
 from nfd_gym.runtime.session import Session
-from nfd_gym.runtime.starts import Starts
-from nfd_gym.world import WorldModel
+from nfd_gym.runtime.starts import starts_of
+from nfd_gym.world import load_world
 
 
 def play(game, ticks, *keys):
@@ -133,13 +133,13 @@ def test_sigterm_finishes_the_recording(play_process, tiny_world_path, tmp_path)
     (log,) = tmp_path.glob("*.ndjson")
     header, lines = read_log(log)
     assert len(clip) == len(lines) > 5 and "ticks" in out
-    world = WorldModel.load(tiny_world_path)
+    world = load_world(tiny_world_path)
     session = Session(world, engine=header["engine"], steps=header["steps"])
-    assert all(same for _, _, same in replay(lines, session, Starts(world)))
+    assert all(same for _, _, same in replay(lines, session, starts_of(world)))
 
 
 def test_steps_and_time_travel_are_in_the_log(tiny_world_path, tmp_path):
-    world = WorldModel.load(tiny_world_path)
+    world = load_world(tiny_world_path)
     stage = Stage(*_dreams(world))
     game = Game(stage, [scripted_player(stage.codec, np.random.default_rng(0))], folder=tmp_path)
     game.command("record")
@@ -155,7 +155,7 @@ def test_steps_and_time_travel_are_in_the_log(tiny_world_path, tmp_path):
     for log in logs:
         header, lines = read_log(log)
         session = Session(world, engine="eager", steps=header["steps"])
-        assert all(same for _, _, same in replay(lines, session, Starts(world)))
+        assert all(same for _, _, same in replay(lines, session, starts_of(world)))
     assert [len(clip) for clip in clips(tmp_path)] == [9, 5, 5, 5, 4]
 
 

@@ -4,8 +4,8 @@ import asyncio
 import base64
 import io
 import json
-import re
 import shutil
+import socket
 import struct
 import time
 
@@ -14,6 +14,8 @@ import pytest
 from scroll_world import shift_of
 
 aiohttp = pytest.importorskip("aiohttp")
+from nfd_gym.play.web import address_of  # noqa: E402  after the check for aiohttp
+
 pytestmark = pytest.mark.filterwarnings("default")  # aiohttp's and selenium's own warnings
 
 
@@ -53,6 +55,22 @@ async def pictures(socket, count):
     return got
 
 
+async def enter(session, link):
+    """Press the button of a link; the address of the game, whose cookie the session now has."""
+    address, token = link.split("?token=")
+    async with session.post(f"{address}enter", data={"token": token}) as answer:
+        assert answer.status == 200 and "token" not in str(answer.url)
+        assert "<canvas" in await answer.text()
+    return address
+
+
+def next_link(process):
+    """The link that the terminal shows after somebody came in."""
+    while "token=" not in (line := process.stdout.readline()):
+        assert line, "the game ended"
+    return line.split()[-1]
+
+
 def talk(conversation):
     """Run an async conversation with one HTTP session (cookies kept, also for IP addresses)."""
 
@@ -68,15 +86,16 @@ def test_one_plays_the_others_watch_the_same_frames_and_the_seat_comes_back(serv
     link, _ = server()
 
     async def conversation(session):
-        player = await session.ws_connect(f"{link}play?guest=ann")
+        address = await enter(session, link)
+        player = await session.ws_connect(f"{address}play?guest=ann")
         (first, _) = (await pictures(player, 1))[0]
-        viewer = await session.ws_connect(f"{link}play?guest=bob")
+        viewer = await session.ws_connect(f"{address}play?guest=bob")
         await viewer.send_json({"keys": ["w"]})  # a viewer's keys do nothing
         still = await pictures(viewer, 4)
         await player.send_json({"keys": ["left"]})
         mine, theirs = await asyncio.gather(pictures(player, 12), pictures(viewer, 12))
         await player.close()
-        again = await session.ws_connect(f"{link}play?guest=ann")
+        again = await session.ws_connect(f"{address}play?guest=ann")
         (back, _) = (await pictures(again, 1))[0]
         return first, still, mine, theirs, back
 
@@ -95,51 +114,93 @@ def test_a_world_without_viewers_waits(server):
     link, _ = server()
 
     async def conversation(session):
-        socket = await session.ws_connect(f"{link}play?guest=ann")
+        address = await enter(session, link)
+        socket = await session.ws_connect(f"{address}play?guest=ann")
         before = (await pictures(socket, 5))[-1][0]["number"]
         await socket.close()
         await asyncio.sleep(1.5)
-        socket = await session.ws_connect(f"{link}play?guest=ann")
+        socket = await session.ws_connect(f"{address}play?guest=ann")
         return before, (await pictures(socket, 2))[-1][0]["number"]
 
     before, after = talk(conversation)
     assert after - before < 15  # 1.5 s would have been 30 ticks
 
 
-def test_a_link_with_a_token_works_once_and_a_wrong_one_never(server):
-    link, process = server("--host", "127.0.0.1")
+@pytest.mark.parametrize("arguments", [(), ("--host", "127.0.0.1")])
+def test_a_link_works_once_and_a_wrong_one_never(server, arguments):
+    link, process = server(*arguments)
     address = link.split("?")[0]
 
     async def conversation(session):
         async with session.get(address) as answer:
-            assert answer.status == 403
-        async with session.get(f"{address}?token=wrong") as answer:
-            assert answer.status == 403
+            assert answer.status == 403  # also on loopback: other users of the machine are there
+        for path in ("?token=wrong", "?token="):
+            async with session.get(address + path) as answer:
+                assert answer.status == 403
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await session.ws_connect(f"{address}play?guest=x")
-        async with session.get(link) as answer:
-            assert answer.status == 200 and "token" not in str(answer.url)
-            assert "<canvas" in await answer.text()
+        async with session.post(f"{address}enter", data={"token": "wrong"}) as answer:
+            assert answer.status == 403
+        await enter(session, link)
         socket = await session.ws_connect(f"{address}play?guest=x")
         assert len(await pictures(socket, 2)) == 2
         async with aiohttp.ClientSession() as stranger, stranger.get(link) as answer:
             assert answer.status == 403  # used up
+        async with session.get(link) as answer:  # the guest's own bookmark still opens the game
+            assert answer.status == 200 and "<canvas" in await answer.text()
 
     talk(conversation)
-    line = process.stdout.readline()
-    assert re.search(r"token=\S+", line) and link not in line  # the next viewer's link
+    assert next_link(process) != link
+
+
+def test_a_preview_of_the_link_does_not_use_it_up(server):
+    """Chat programs send HEAD and GET before the invited person does."""
+    link, _ = server()
+
+    async def conversation(session):
+        async with aiohttp.ClientSession() as robot:
+            async with robot.head(link) as answer:
+                assert "Set-Cookie" not in answer.headers
+            async with robot.get(link) as answer:
+                page = await answer.text()
+                assert answer.status == 200 and "<canvas" not in page and "/enter" in page
+                assert "Set-Cookie" not in answer.headers
+        await enter(session, link)
+
+    talk(conversation)
 
 
 def test_foreign_pages_and_foreign_names_are_refused(server):
     link, _ = server()
 
     async def conversation(session):
+        address = await enter(session, link)
         for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
             with pytest.raises(aiohttp.WSServerHandshakeError) as error:
-                await session.ws_connect(f"{link}play?guest=x", headers=headers)
+                await session.ws_connect(f"{address}play?guest=x", headers=headers)
             assert error.value.status == 403
-        async with session.get(link, headers={"Host": "evil.example"}) as answer:
-            assert answer.status == 403
+        for host in ("evil.example", "[::1"):
+            async with session.get(link, headers={"Host": host}) as answer:
+                assert answer.status == 403
+
+    talk(conversation)
+
+
+def test_the_printed_link_can_be_opened_and_the_network_is_warned_of():
+    assert address_of(None) == "127.0.0.1" and address_of("::1") == "[::1]"
+    assert address_of("0.0.0.0") == socket.gethostname() == address_of("::")
+
+
+def test_the_cookie_is_secure_behind_an_encrypting_proxy(server):
+    link, _ = server("--host", "127.0.0.1")
+    address, token = link.split("?token=")
+
+    async def conversation(session):
+        headers, data = {"X-Forwarded-Proto": "https"}, {"token": token}
+        post = session.post(f"{address}enter", data=data, headers=headers, allow_redirects=False)
+        async with post as answer:
+            told = answer.headers["Set-Cookie"]
+            assert all(word in told for word in ("Secure", "HttpOnly", "SameSite=Strict"))
 
     talk(conversation)
 
@@ -165,10 +226,10 @@ def test_ten_thousand_bad_messages_neither_crash_nor_slow_the_game(server):
             if time.monotonic() - start > seconds:
                 return (last - first) / (time.monotonic() - start)
 
-    async def attack(session):
+    async def attack(session, address):
         sent = closed = 0
         while sent < 10_000:
-            socket = await session.ws_connect(f"{link}play?guest=eve{sent}")
+            socket = await session.ws_connect(f"{address}play?guest=eve{sent}")
             try:
                 for number in range(60):
                     if number % 29 == 28:
@@ -185,9 +246,10 @@ def test_ten_thousand_bad_messages_neither_crash_nor_slow_the_game(server):
         return closed
 
     async def conversation(session):
-        player = await session.ws_connect(f"{link}play?guest=ann")
+        address = await enter(session, link)
+        player = await session.ws_connect(f"{address}play?guest=ann")
         quiet = await rate(player)
-        attacker = asyncio.create_task(attack(session))
+        attacker = asyncio.create_task(attack(session, address))
         busy = await rate(player)
         closed = await attacker
         after = await rate(player)
@@ -265,9 +327,10 @@ def test_the_page_plays_reconnects_and_shares_in_chromium(server, browser):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
 
-    link, _ = server()
+    link, process = server()
     window = browser()
     window.get(link)
+    window.find_element(By.TAG_NAME, "button").click()  # enter
     number, before, role = wait_for(lambda: see(window))
     assert role == "player" and before.shape == (32, 48, 3)
     wait_for(lambda: see(window)[0] > number)  # frames keep coming
@@ -282,7 +345,8 @@ def test_the_page_plays_reconnects_and_shares_in_chromium(server, browser):
     assert "input to picture" in hud.text and "ticks" in hud.text
 
     second = browser()
-    second.get(link)
+    second.get(next_link(process))
+    second.find_element(By.TAG_NAME, "button").click()
     wait_for(lambda: see(second))
     window.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
     chain.send_keys("p").perform()  # paused, so that both can be compared at leisure
@@ -299,3 +363,21 @@ def test_the_page_plays_reconnects_and_shares_in_chromium(server, browser):
     window.refresh()  # the tab closed and came back
     assert wait_for(lambda: see(window))[2] == "player"
     assert shift_of(mine[1], see(window)[1]) == (0, 0)  # and the world waited, paused
+
+
+@pytest.mark.browser
+def test_a_function_without_a_key_holds_nothing_in_chromium(server, browser, tmp_path):
+    """{"sprint": []} once made the page send null as a key until it was thrown out, for ever."""
+    from selenium.webdriver.common.by import By
+
+    (tmp_path / "keys.json").write_text('{"sprint": [], "left": []}')
+    link, _ = server("--bindings", tmp_path / "keys.json")
+    window = browser()
+    window.get(link)
+    window.find_element(By.TAG_NAME, "button").click()
+    wait_for(lambda: see(window))
+    held = window.execute_script(
+        """forwardUp = performance.now(); press("w");  // twice forward: a sprint
+        hold("left", true); press(undefined); return [...held];"""
+    )
+    assert held == ["w"]

@@ -209,7 +209,7 @@ def test_without_a_display_play_names_the_two_other_ways(play_process, display):
     none = {"SDL_VIDEODRIVER": None, "DISPLAY": display, "WAYLAND_DISPLAY": None}
     process = play_process("--env", "scroll_world:Scroll-v0", env=none)
     out, err = process.communicate(timeout=60)
-    (sentence,) = [line for line in err.splitlines() if line.startswith("play: ")]
+    (sentence,) = [line for line in err.splitlines() if line.startswith("python -m nfd_gym.play: ")]
     assert process.returncode == 2 and "Traceback" not in err
     assert "--web" in sentence and "--headless" in sentence and "ticks" not in out
 

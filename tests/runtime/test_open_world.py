@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nfd_gym.runtime import open_world as module
-from nfd_gym.runtime.open_world import open_world
+from nfd_gym.runtime.open_world import find_world, open_world
+from nfd_gym.shipped import ASSETS, shipped
 from nfd_gym.world import World, WorldError, save_world
 
 
@@ -25,16 +26,34 @@ def test_a_changed_world_is_loaded_again(tiny_world: World, tmp_path: Path) -> N
     assert first.name == "tiny-test"
 
 
-def test_a_shipped_name_is_never_a_folder_that_lies_about(
-    tiny_world: World, tiny_world_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def ships(tiny_world_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation that ships one world, called "tiny"."""
+    monkeypatch.setattr(module, "shipped", lambda kind: {"tiny": tiny_world_path})
+    return tiny_world_path
+
+
+def test_shipped_worlds_have_names(ships: Path) -> None:
+    assert open_world("tiny") is open_world(ships)
+    with pytest.raises(WorldError, match="did you mean 'tiny'"):
+        open_world("tyni")
+
+
+def test_a_folder_of_the_same_name_does_not_replace_a_shipped_world(
+    tiny_world: World, ships: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "shipped", lambda kind: {"world": tiny_world_path})
-    save_world(replace(tiny_world, name="impostor"), tmp_path / "world")
+    save_world(replace(tiny_world, name="impostor"), tmp_path / "tiny")
+    (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert open_world("world") is open_world(tiny_world_path)
-    assert open_world("./world").name == "impostor"
-    with pytest.raises(WorldError, match="did you mean 'world'"):
-        open_world("wrld")
+    assert find_world("tiny") == ships
+    assert find_world("./tiny") == Path("tiny") and find_world(Path("tiny")) == Path("tiny")
+    assert find_world("mine") == Path("mine")
+    assert open_world("./tiny").name == "impostor"
+
+
+def test_worlds_are_looked_for_inside_the_package_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another project's assets folder beside the installed package is not ours."""
+    assert all(ASSETS in path.parents for path in shipped("worlds").values())
     monkeypatch.setattr(module, "shipped", lambda kind: {})
-    with pytest.raises(WorldError, match="this installation ships no world"):
-        open_world("wrld")
+    with pytest.raises(WorldError, match="ships none"):
+        find_world("minecraft-island")

@@ -1,6 +1,7 @@
 """Laws of a session: what it shows depends on start, seeds and actions, and on nothing else.
 
-Each law is held in a world without a camera and in one with depth, body, memory and edits.
+Each law is held in a world without a camera, in one with the smallest camera, body and memory,
+and (slow) in one with the shipped kinds of both.
 """
 
 import json
@@ -28,9 +29,15 @@ from tests.conftest import alike
 Vectors = NDArray[np.float32]
 
 
-@pytest.fixture(scope="module", params=["plain", "camera"])
-def world(request: pytest.FixtureRequest, tiny_world_path: Path, camera_world: World) -> World:
-    return load_world(tiny_world_path) if request.param == "plain" else camera_world
+@pytest.fixture(
+    scope="module", params=["plain", "camera", pytest.param("points", marks=pytest.mark.slow)]
+)
+def world(request: pytest.FixtureRequest) -> World:
+    if request.param == "camera":
+        made: World = request.getfixturevalue("camera_world")
+        return made
+    name = {"plain": "tiny_world_path", "points": "points_world_path"}[request.param]
+    return load_world(request.getfixturevalue(name))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def losses(run: Path) -> list[float]:
 
 @pytest.mark.slow  # each rank imports torch and joins four times: 20 s of processor time
 def test_two_ranks_are_one_with_twice_the_batch(
-    train: Any, texture_store: Path, tokenizer_run: Path, tmp_path: Path
+    train: Any, texture_store: Path, tmp_path: Path
 ) -> None:
     """Rank r of step s draws what micro-batch r of one process with accumulate=2 draws.
 
@@ -32,7 +32,7 @@ def test_two_ranks_are_one_with_twice_the_batch(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     script = Path(__file__).with_name("pair.py")
-    places = [str(texture_store), str(tokenizer_run), str(tmp_path)]
+    places = [str(texture_store), str(tmp_path)]
     root = str(Path(distributed.__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
     pair = [
@@ -46,9 +46,8 @@ def test_two_ranks_are_one_with_twice_the_batch(
     finally:
         for process in pair:
             process.kill()
-    common = {"batch": 1, "loss__rollout_from": 0, "loop__cooldown": 0}
-    alone = train("denoiser", "alone", steps=3, loop__accumulate=2, **common)
-    single = train("denoiser", "single", steps=3, **common)
+    alone = train("alone", steps=3, accumulate=2, batch=1)
+    single = train("single", steps=3, batch=1)
     expected, _ = checkpoint.load(alone / "checkpoint.safetensors")
     for name in ("averaged", "shared"):
         run = tmp_path / name

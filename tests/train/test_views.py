@@ -9,14 +9,15 @@ from nfd_gym.memory import Edit
 from nfd_gym.memory.points import DUG, pointed_cell
 from nfd_gym.model.body import Move
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
-from nfd_gym.model.eye import EyeBody, EyeBodyConfig
+from nfd_gym.model.eye import EyeBody
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
+from nfd_gym.train.recipes.island import BODY
 from nfd_gym.train.stages.denoiser import conditions
 from nfd_gym.train.stages.shards import PER_SHARD, ShardWriter, ViewLoader
 from nfd_gym.train.views import ViewSettings, edits_of, replay
 from nfd_gym.world import World
-from nfd_gym.world.step import predict
 from nfd_gym.world.state import WorldState
+from nfd_gym.world.step import predict
 from tests.memory.room import SIZE, filmed, pose_at, seen_from
 
 CODEC = KeysAndMouse("minerl", Camera(72.0))
@@ -40,7 +41,9 @@ def clip_with_a_dig(count: int = 5) -> Clip:
 
 def parts() -> tuple[Tokenizer, EyeBody, Denoiser]:
     torch.manual_seed(0)
-    tokenizer = Tokenizer(TokenizerConfig(height=SIZE[0], width=SIZE[1], patch=8, channels=24, depth_channels=6))
+    tokenizer = Tokenizer(
+        TokenizerConfig(height=SIZE[0], width=SIZE[1], patch=8, channels=24, depth_channels=6)
+    )
     frames = torch.cat([seen_from(pose_at(0, 0, yaw, 0))[0] for yaw in range(0, 360, 60)])
     from nfd_gym.model.pixels import to_float
     from nfd_gym.model.tokenizer import depth_code
@@ -48,7 +51,7 @@ def parts() -> tuple[Tokenizer, EyeBody, Denoiser]:
     near = torch.cat([seen_from(pose_at(0, 0, yaw, 0))[1] for yaw in range(0, 360, 60)])
     tokenizer.colour.fit(to_float(frames))
     tokenizer.depth.fit(depth_code(near[:, None]))
-    body = EyeBody(EyeBodyConfig())
+    body = EyeBody(BODY)
     denoiser = Denoiser(DenoiserConfig(
         tokens_h=7, tokens_w=12, channels=30, control_width=25 + body.width, width=24, depth=2,
         heads=2, causal_every=1, window=0, masks=3, rays=True,
@@ -91,11 +94,12 @@ def test_training_input_equals_play_input():
     records = [record for record, _ in rows]
     assert all(record is not None for record in records)
 
-    followed = Recorded(EyeBodyConfig()).follow(clip)
+    followed = Recorded(BODY).follow(clip)
     answers = [torch.from_numpy(record.target).float() for record in records]
     overheard = Overheard(denoiser.config, answers)
     world = World(
-        name="room", codec=CODEC, tokenizer=tokenizer, denoiser=denoiser, memory=memory, body=followed,
+        name="room", codec=CODEC, tokenizer=tokenizer, denoiser=denoiser, memory=memory,
+        body=followed,
     )  # fmt: skip
     object.__setattr__(world, "denoiser", overheard)
     frame, near, pose = seen_from(pose_at(0, 0, 0, 18.0))
@@ -130,7 +134,11 @@ def test_training_input_equals_play_input():
 def test_the_tick_of_an_edit_is_kept_and_its_region_is_open():
     tokenizer, body, _ = parts()
     settings = ViewSettings(every=1e9, after_every=1e9)
-    rows = list(replay(filmed(), body, tokenizer, clip_with_a_dig(), NODES, settings, np.random.default_rng(0)))
+    rows = list(
+        replay(
+            filmed(), body, tokenizer, clip_with_a_dig(), NODES, settings, np.random.default_rng(0)
+        )
+    )
     kept = [number for number, (record, _) in enumerate(rows, start=1) if record is not None]
     assert kept == [2]
     masks = rows[1][0].masks.reshape(84, 3, 16)
@@ -141,19 +149,30 @@ def test_the_tick_of_an_edit_is_kept_and_its_region_is_open():
 def test_spoilt_views_hide_regions_and_nothing_else():
     tokenizer, body, _ = parts()
     spoilt = ViewSettings(every=1.0, after_every=1.0, hidden=1.0, blank=0.0)
-    clean = list(replay(filmed(), body, tokenizer, clip_with_a_dig(), NODES, CLEAN, np.random.default_rng(1)))
-    dirty = list(replay(filmed(), body, tokenizer, clip_with_a_dig(), NODES, spoilt, np.random.default_rng(1)))
+    clean = list(
+        replay(filmed(), body, tokenizer, clip_with_a_dig(), NODES, CLEAN, np.random.default_rng(1))
+    )
+    dirty = list(
+        replay(
+            filmed(), body, tokenizer, clip_with_a_dig(), NODES, spoilt, np.random.default_rng(1)
+        )
+    )
     for (a, _), (b, _) in zip(clean, dirty, strict=True):
         known_a, known_b = a.masks[:, :16].astype(int), b.masks[:, :16].astype(int)
         assert (known_b <= known_a).all()
         assert np.array_equal(a.target, b.target)
-    assert any((b.masks[:, :16] < a.masks[:, :16]).any() for (a, _), (b, _) in zip(clean, dirty, strict=True))
+    assert any(
+        (b.masks[:, :16] < a.masks[:, :16]).any()
+        for (a, _), (b, _) in zip(clean, dirty, strict=True)
+    )
 
 
 def test_shards_return_what_was_written_and_batches_depend_on_their_number_alone(tmp_path):
     tokenizer, body, _ = parts()
     writer = ShardWriter(tmp_path, "a")
-    rows = list(replay(filmed(), body, tokenizer, clip_with_a_dig(), NODES, CLEAN, np.random.default_rng(0)))
+    rows = list(
+        replay(filmed(), body, tokenizer, clip_with_a_dig(), NODES, CLEAN, np.random.default_rng(0))
+    )
     for record, legs in rows:
         writer.add(record, legs)
     writer.flush()

@@ -23,7 +23,7 @@ def view_of(seed: int, depth: bool, unknown: slice = slice(0, 0)) -> View:
     nearness = torch.rand((2, int(depth), 32, 48), generator=random)
     sharp = torch.ones(2, 1, 32, 48)
     sharp[..., unknown] = 0.0
-    return View(to_float(frame), nearness, sharp, torch.zeros(2, 2, 32, 48))
+    return View(to_float(frame), nearness, sharp, torch.zeros(2, 2, 32, 48), 1 - sharp)
 
 
 @pytest.fixture(params=["colour", "depth"])

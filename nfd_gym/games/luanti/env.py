@@ -11,6 +11,7 @@ from gymnasium.error import DependencyNotInstalled, ResetNeeded
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.envs.tasks import Task, make_task
 from nfd_gym.envs.window import Window
+from nfd_gym.errors import UsageError
 from nfd_gym.games.luanti.hands import Hands
 from nfd_gym.games.luanti.install import check
 from nfd_gym.games.luanti.places import Wish, command
@@ -86,11 +87,11 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
             raise DependencyNotInstalled(" ".join(missing))
         width, height = _checked_size(size)
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode is 'human', 'rgb_array' or None, got {render_mode!r}.")
+            raise UsageError(f"render_mode is 'human', 'rgb_array' or None, got {render_mode!r}.")
         if pace is not None and not pace > 0:
-            raise ValueError(f"pace is in steps per second and must be above 0, got {pace!r}.")
+            raise UsageError(f"pace is in steps per second and must be above 0, got {pace!r}.")
         if depth and game != "island":
-            raise ValueError(
+            raise UsageError(
                 "Minetest Game draws a hand over its depth; depth needs game='island'."
             )
         self.size, self.depth = (width, height), depth
@@ -197,10 +198,9 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         return self._game
 
     def _begin_on_island(self, game: "Game", order: dict[str, Any]) -> tuple[Frame, dict[str, Any]]:
+        game.load()
         for _ in range(SEARCHES):
             report = game.command(**order)
-            if game.load():  # it has looked round meanwhile
-                report = game.command(**order)
             if game.arrive((report["x"], report["y"], report["z"])):
                 return self._begin(game)
         raise RuntimeError("the player cannot stand there; name another place.")
@@ -249,8 +249,8 @@ def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
     try:
         width, height = (int(side) for side in size)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"size is (width, height), such as (192, 112), got {size!r}.") from error
+        raise UsageError(f"size is (width, height), such as (192, 112), got {size!r}.") from error
     fits = SMALLEST[0] <= width <= LARGEST[0] and SMALLEST[1] <= height <= LARGEST[1]
     if not fits:
-        raise ValueError(f"size must be {SMALLEST} to {LARGEST} (width, height), got {size!r}.")
+        raise UsageError(f"size must be {SMALLEST} to {LARGEST} (width, height), got {size!r}.")
     return width, height

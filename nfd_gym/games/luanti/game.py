@@ -83,7 +83,7 @@ class Game:
                 "XAUTHORITY": str(cookie),
                 "LIBGL_ALWAYS_SOFTWARE": "1",
                 "GALLIUM_DRIVER": "llvmpipe",
-                "LP_NUM_THREADS": "2",  # the main thread waits for them in every frame
+                "LP_NUM_THREADS": "1" if self.island else "2",  # the main thread waits for them
                 "LD_PRELOAD": str(library),
                 "NFD_SHIM": " ".join(map(str, (*gate.game_fds, salt))),
             },
@@ -140,6 +140,7 @@ class Game:
             self._render(idle, step_us=0)  # the client's line now knows what is pointed at
             if has_room(self._newest()):
                 self._render(keys, step_us=0)
+                self._keyboards[0].send(idle, 0, 0)
         if self._gate.clock_us in self._log.events:
             self._render(idle, step_us=0)
 
@@ -236,11 +237,12 @@ class Game:
                 break
         self._log.forget()
 
-    def load(self) -> bool:
-        """Looks round until the whole island has arrived; later resets find it there. Returns
-        whether that was necessary, so that the view has turned."""
+    def load(self) -> None:
+        """Looks round from the middle until the whole island has arrived; later resets find it
+        there."""
         if self._settled:
-            return False
+            return
+        self.command(items=[], seed=1, yaw=0, pitch=0, at={"x": 0, "z": 0})
         deadline, ticks = time.monotonic() + LOAD_SECONDS, 0
         meshes, since = self._gate.meshes, 0  # when something has come last
         while not self._settled:
@@ -253,7 +255,6 @@ class Game:
             if self._gate.meshes != meshes:
                 meshes, since = self._gate.meshes, ticks
             self._settled = not self._newest()["missing"] and ticks - since > 50
-        return True
 
     def arrive(self, at: tuple[float, float, float]) -> bool:
         """Ticks until the player stands at `at`, in the game's coordinates, with the camera at
@@ -298,9 +299,9 @@ def eye_of(
 
 
 def has_room(line: dict[str, Any]) -> bool:
-    """Whether a block placed now would stay clear of the player's body."""
+    """Whether a block can be placed now and would stay clear of the player's body."""
     if line["above"] is None:
-        return True  # nothing is pointed at: nothing is placed
+        return False
     x, y, z = (c - p for c, p in zip(line["above"], (line["x"], line["y"], line["z"]), strict=True))
     beside = max(abs(x), abs(z)) >= 0.5 + BODY_RADIUS - 0.01
     return beside or not -0.49 < y < BODY_HEIGHT + 0.49

@@ -10,13 +10,15 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from nfd_gym.errors import NfdError
+
 MAGIC = 0x4E464447
 PIXELS = 128  # byte where the picture begins; layout in shim.c
 TICK_US = 50_000
 SLICE_SECONDS = 1.0
 
 
-class GameDied(RuntimeError):
+class GameDied(NfdError, RuntimeError):
     """The game, its display or their supervisor ended or stopped answering; `reset` starts anew."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nfd_gym.errors import UsageError
 from nfd_gym.games.luanti.folder import GAMES, MAPGENS
 from nfd_gym.games.luanti.spec import KINDS
 from nfd_gym.settings import nearest
@@ -35,11 +36,11 @@ class Spot:
         known = ("position", "yaw", "pitch")
         for key in values:
             if key not in known:
-                raise ValueError(f"a place has no {key!r}; did you mean {nearest(key, known)!r}?")
+                raise UsageError(f"a place has no {key!r}; did you mean {nearest(key, known)!r}?")
         position = np.asarray(values.get("position", ()), dtype=float)
         angles = np.asarray([values.get("yaw", 0.0), values.get("pitch", 5.0)], dtype=float)
         if position.shape not in ((2,), (3,)) or not np.isfinite([*position, *angles]).all():
-            raise ValueError(
+            raise UsageError(
                 "a place needs a position (x, y, z) or, on the island, (x, z), and finite angles, "
                 f'such as {{"position": (10, 8, -3), "yaw": 90}}, got {dict(values)!r}.'
             )
@@ -58,34 +59,34 @@ class Wish:
 
     def __post_init__(self) -> None:
         if self.game not in GAMES:
-            raise ValueError(f"no game {self.game!r}; did you mean {nearest(self.game, GAMES)!r}?")
+            raise UsageError(f"no game {self.game!r}; did you mean {nearest(self.game, GAMES)!r}?")
         if self.game == "island":
             self._check_island()
         elif isinstance(self.place, Spot) and self.place.position[1] is None:
-            raise ValueError("Minetest Game's places need a position (x, y, z); y is missing.")
+            raise UsageError("Minetest Game's places need a position (x, y, z); y is missing.")
         if isinstance(self.place, str) and self.place not in KNOWN_BIOMES:
             close = nearest(self.place, KNOWN_BIOMES)
-            raise ValueError(f"no place {self.place!r}; did you mean {close!r}?")
+            raise UsageError(f"no place {self.place!r}; did you mean {close!r}?")
         if self.mapgen not in MAPGENS:
             close = nearest(str(self.mapgen), MAPGENS)
-            raise ValueError(f"no mapgen {self.mapgen!r}; did you mean {close!r}?")
+            raise UsageError(f"no mapgen {self.mapgen!r}; did you mean {close!r}?")
         if not 0 <= self.world_seed <= HIGHEST_SEED:
-            raise ValueError(f"world_seed must be 0 to {HIGHEST_SEED}, got {self.world_seed}.")
+            raise UsageError(f"world_seed must be 0 to {HIGHEST_SEED}, got {self.world_seed}.")
 
     def _check_island(self) -> None:
         if isinstance(self.place, str):
-            raise ValueError(
+            raise UsageError(
                 f"the island has no biomes such as {self.place!r}; name a position (x, z)."
             )
         if (self.mapgen, self.world_seed) != (Wish.mapgen, Wish.world_seed):
-            raise ValueError("the island is always the same; mapgen and world_seed are Minetest's.")
+            raise UsageError("the island is always the same; mapgen and world_seed are Minetest's.")
 
     def with_options(self, options: Mapping[str, Any] | None) -> "Wish":
         """For one reset; the next one without options is as the env was made."""
         changes = dict(options or {})
         for key in changes:
             if key not in OPTIONS:
-                raise ValueError(f"no option {key!r}; did you mean {nearest(key, OPTIONS)!r}?")
+                raise UsageError(f"no option {key!r}; did you mean {nearest(key, OPTIONS)!r}?")
         if isinstance(changes.get("place"), Mapping):
             changes["place"] = Spot.parse(changes["place"])
         if "world_seed" in changes:

@@ -21,6 +21,7 @@ from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.data.cli_record import PRESETS
 from nfd_gym.data.clip import DataError, Event
 from nfd_gym.data.store import ClipFile, ClipWriter
+from nfd_gym.errors import UsageError
 from nfd_gym.games.luanti.env import LuantiEnv
 from nfd_gym.games.luanti.gate import GameDied
 from nfd_gym.games.luanti.players import MIX
@@ -54,7 +55,7 @@ class Recording:
 
     def __post_init__(self) -> None:
         if not ((self.hours > 0 or self.probes) and self.workers >= 1 and self.seed >= 1):
-            raise ValueError(
+            raise UsageError(
                 "hours must be above 0, workers and seed at least 1, got "
                 f"{self.hours}, {self.workers} and {self.seed}."
             )
@@ -266,7 +267,7 @@ def main(args: argparse.Namespace) -> int:
     chosen = resolve(args, PRESETS)
     settings = Recording(
         out=Path(args.out),
-        hours=args.hours or 0.0,
+        hours=args.frames / TICKS_PER_HOUR if args.hours is None else args.hours,
         workers=args.workers,
         seed=max(1, chosen.seed),
         gop=chosen.gop,

@@ -177,17 +177,12 @@ int sem_timedwait(sem_t *restrict sem, const struct timespec *restrict until) {
 static pthread_mutex_t mesh_lock = PTHREAD_MUTEX_INITIALIZER;
 static sem_t *mesh_sem;
 static uint64_t mesh_done; /* of shared->meshes */
-static int (*real_sem_wait)(sem_t *);
-static int (*real_sem_post)(sem_t *);
+static int (*real_sem_wait)(sem_t *), (*real_sem_post)(sem_t *);
 
 static int is_mesh_thread(void) {
-    static __thread int known; /* 1 no, 2 yes */
-    if (!known) {
-        char name[16] = "";
-        prctl(PR_GET_NAME, name);
-        known = strncmp(name, "MeshUpdate", 10) ? 1 : 2;
-    }
-    return known == 2;
+    static __thread char name[16];
+    if (!name[0]) prctl(PR_GET_NAME, name);
+    return !strncmp(name, "MeshUpdate", 10);
 }
 
 int sem_wait(sem_t *sem) {
@@ -288,8 +283,7 @@ static void reduce_depth(const float *source, int width, int height, uint16_t *o
         for (int x = 0; x < width / 2; x++) {
             const float *at = source + (size_t)(height - 2 - 2 * y) * width + 2 * x;
             float a = at[0], b = at[1], c = at[width], d = at[width + 1];
-            float low = a < b ? a : b, high = a < b ? b : a;
-            float low2 = c < d ? c : d, high2 = c < d ? d : c;
+            float low = a < b ? a : b, high = a < b ? b : a, low2 = c < d ? c : d, high2 = c < d ? d : c;
             float second = low < low2 ? (high < low2 ? high : low2) : (high2 < low ? high2 : low);
             float inverse = 16384.0f * (FAR - second * (FAR - NEAR)) / (NEAR * FAR);
             *out++ = second >= 1.0f ? 0 : inverse > 65535.0f ? 65535 : (uint16_t)(inverse + 0.5f);
@@ -354,4 +348,3 @@ void glXSwapBuffers(void *display, unsigned long drawable) {
     hand_over(); /* nobody looks at the X window itself, so it is never swapped */
     shared->clock_us += shared->step_us;
 }
-

@@ -3,8 +3,9 @@
 from nfd_gym.settings import nearest
 from nfd_gym.train.recipe import Recipe, RecipeError
 from nfd_gym.train.recipes.island import ISLAND
+from nfd_gym.train.recipes.micro import MICRO
 
-RECIPES: dict[str, Recipe] = {"island": ISLAND}
+RECIPES: dict[str, Recipe] = {"island": ISLAND, "micro": MICRO}
 
 
 def find_recipe(name: str) -> Recipe:

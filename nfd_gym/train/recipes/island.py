@@ -1,5 +1,6 @@
 """Recipe of NFD-Minecraft-v0: the island, with depth, a memory of points and an atlas."""
 
+from nfd_gym.keyboard import KEY_INDEX, LOG_SCALE, PITCH, YAW
 from nfd_gym.model.denoiser import DenoiserConfig
 from nfd_gym.model.eye import EyeBodyConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
@@ -10,13 +11,23 @@ from nfd_gym.train.views import ViewSettings
 from nfd_gym.world import WorldSettings
 
 CHANNELS, DEPTH_CHANNELS = 224, 32
-BODY = EyeBodyConfig(kinds=("brick", "plank", "violet"), reach=4.5)
+WALK = ("forward", "back", "left", "right", "jump", "sneak", "attack", "use")
+KINDS = ("brick", "plank", "violet")
+BODY = EyeBodyConfig(
+    walk=tuple(KEY_INDEX[key] for key in WALK),
+    hands=(KEY_INDEX["attack"], KEY_INDEX["use"]),
+    choose=tuple(KEY_INDEX[f"hotbar.{slot + 1}"] for slot in range(len(KINDS))),
+    camera=(PITCH, YAW),
+    camera_scale=LOG_SCALE,
+    kinds=KINDS,
+    reach=4.5,
+)
 CONTROL = 25 + 3 + 2 + len(BODY.kinds) + 3
 
 ISLAND = Recipe(
     name="island",
     world="minecraft-island",
-    nodes=("island:brick", "island:plank", "island:violet"),
+    nodes=tuple(f"island:{kind}" for kind in KINDS),
     fov_y=72.0,
     tokenizer=TokenizerConfig(channels=CHANNELS, depth_channels=DEPTH_CHANNELS, whiten=0.5),
     tokenizer_frames=4000,
@@ -25,9 +36,15 @@ ISLAND = Recipe(
     body=BODY,
     body_steps=6000,
     denoiser=DenoiserConfig(
-        channels=CHANNELS + DEPTH_CHANNELS, control_width=CONTROL, width=192, depth=6, heads=6,
-        window=0, masks=3, rays=True,
-    ),  # fmt: skip
+        channels=CHANNELS + DEPTH_CHANNELS,
+        control_width=CONTROL,
+        width=192,
+        depth=6,
+        heads=6,
+        window=0,
+        masks=3,
+        rays=True,
+    ),
     loss=FlowLoss(),
     loop=LoopConfig(minutes=60.0, lr=1.5e-3, ema=0.998, bf16=True),
     batch=12,

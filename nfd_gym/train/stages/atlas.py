@@ -13,7 +13,9 @@ from nfd_gym.train.views import DEPTH_ONE
 BOUNDS = ((-180, -16, -180), (180, 64, 180))  # cells
 
 
-def film(source: Source, fov_y: float, every: int, clips: int | None = None) -> tuple[Faces, np.ndarray]:
+def film(
+    source: Source, fov_y: float, every: int, clips: int | None = None
+) -> tuple[Faces, np.ndarray]:
     """Faces and sky filmed from every `every`-th frame of (the first) clips."""
     filming = Filming(*BOUNDS, fov_y)
     for index in range(len(source.names))[:clips]:

@@ -1,7 +1,8 @@
 """Shards of records on disk, and batches drawn from them at random without reading pictures."""
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nfd_gym.errors import NfdError
 from nfd_gym.train.views import Legs, Record
 
 PER_SHARD = 2048
@@ -42,8 +44,14 @@ class ShardWriter:
                 values = np.stack([getattr(row, field) for row in rows])
                 np.save(hidden / f"{kind}.{field}.npy", values)
         (hidden / "count.json").write_text(json.dumps(len(self.records)))
+        if place.exists():  # of a run that was killed before it noted this shard; the same records
+            shutil.rmtree(place)
         hidden.rename(place)
         self.records, self.legs, self.number = [], [], self.number + 1
+
+
+class ShardError(NfdError, ValueError):
+    """Records that are missing."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +67,28 @@ class ViewBatch:
 
 
 class ViewLoader:
-    """Endless random batches of the records in shard folders; batch n depends on (seed, n) alone."""
+    """Endless random batches of records in shard folders; batch n depends on (seed, n) alone."""
 
     def __init__(
         self, folders: list[Path], batch: int, seed: int = 0, first: int = 0, rank: int = 0,
         ranks: int = 1,
     ) -> None:  # fmt: skip
         self.fields = {
-            field: [np.load(f / f"view.{field}.npy", mmap_mode="r", allow_pickle=False) for f in folders]
+            field: [
+                np.load(f / f"view.{field}.npy", mmap_mode="r", allow_pickle=False) for f in folders
+            ]
             for field in Record._fields
         }
         counts = np.array([len(x) for x in self.fields["pose"]])
         if not len(counts) or not counts.sum():
-            raise ValueError("there are no records to train on; run the stage `views` first")
+            raise ShardError("there are no records to train on; run the stage `views` first.")
         self.ends = np.cumsum(counts)
         self.batch, self.seed, self.number, self.rank, self.ranks = batch, seed, first, rank, ranks
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def __iter__(self) -> Iterator[ViewBatch]:
+    def __iter__(self) -> Generator[ViewBatch]:
         while True:
             address = self.number * self.ranks + self.rank
             random = np.random.default_rng(np.random.SeedSequence([self.seed, address]))
@@ -97,6 +107,3 @@ class ViewLoader:
         }
         values["masks"] = values["masks"] / 255.0
         return ViewBatch(**values)
-
-    def close(self) -> None:
-        """Nothing is open but mapped files."""

@@ -1,5 +1,7 @@
 """Stage: the world folder, from the parts that the other stages trained, with its start clips."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from nfd_gym.memory import Memory
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.eye import EyeBody
 from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.views import DEPTH_ONE
 from nfd_gym.world import Drift, World, WorldSettings, save_world
 
@@ -39,14 +42,13 @@ def assemble(
 def export(world: World, source: Source, folder: Path, starts: int, seed: int = 0) -> World:
     """Writes a world with `starts` start clips cut from places of `source` that no edit has
     changed. Returns the world with its drift statistics and splits."""
-    from dataclasses import replace
-
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(source.names))
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "starts", ignore_errors=True)  # of an earlier export
     writer = writer_for(folder / "starts", source)
     splits: dict[str, list[str]] = {"train": [], "test": []}
-    latents = []
+    latents: list[torch.Tensor] = []
     for index in map(int, chosen):
         if len(latents) == starts:
             break
@@ -67,6 +69,10 @@ def export(world: World, source: Source, folder: Path, starts: int, seed: int = 
     close = getattr(writer, "close", None)
     if close is not None:
         close()
+    if not latents:
+        raise RecipeError(
+            f"no clip is longer than {TAIL + 1} frames before its first edit; record longer clips."
+        )
     done = replace(world, splits=splits, drift=Drift.of(torch.cat(latents)), path=folder)
     save_world(done, folder)
     return done

@@ -4,7 +4,7 @@ from nfd_gym.games.luanti.players.actor import NONE, Actor, Keys, Script
 
 ATTACK: Keys = frozenset({"attack"})
 USE: Keys = frozenset({"use"})
-CHANCES = (0.24, 0.15, 0.32, 0.10, 0.07, 0.05, 0.07)  # of the jobs, as listed in `scene`
+CHANCES = (0.22, 0.16, 0.11, 0.19, 0.16, 0.07, 0.04, 0.05)  # of the jobs, as listed in `scene`
 
 
 class Builder(Actor):
@@ -15,11 +15,14 @@ class Builder(Actor):
     def scene(self) -> Script:
         begin = self.here
         yield from self.level_ground()
-        jobs = (self.wall, self.pillar, self.fan, self.pit, self.tunnel, self.fell, self.steps)
+        jobs = (
+            self.wall, self.pillar, self.fan, self.trail,
+            self.pit, self.tunnel, self.fell, self.steps,
+        )  # fmt: skip
         for _ in self.ticks(3, 6):
             if self.chance(0.6):
                 yield from self.choose()
-            yield from jobs[int(self.rng.choice(7, p=CHANCES))]()
+            yield from jobs[int(self.rng.choice(8, p=CHANCES))]()
         draw = self.rng.random()
         if draw < 0.3:
             yield from self.away_and_back()
@@ -93,6 +96,15 @@ class Builder(Actor):
         if button == "use" and self.chance(0.4):
             yield from self.fan("attack", -5, 40)
 
+    def trail(self) -> Script:
+        """Backwards with the use button held: a row of blocks, now and then of another kind."""
+        yield from self.aim_down(36, 52)
+        for _ in self.ticks(1, 3):
+            yield from self.choose()
+            self.look(self.rng.uniform(-25, 25), None, 10)
+            yield from self.wait(12, 26, "use", "back")
+        self.hold()
+
     def pit(self) -> Script:
         """Digs the ground all round."""
         yield from self.fan("attack", 30, 68)
@@ -102,7 +114,7 @@ class Builder(Actor):
         self.look(self.home() + self.rng.uniform(-60, 60), 8.0)
         yield from self.aimed()
         slope = self.rng.uniform(0, 14)
-        for _ in self.ticks(3, 8):
+        for _ in self.ticks(2, 5):
             for pitch in (slope - 8, slope + 38):
                 self.look(self.rng.normal(0, 3), pitch, 33)
                 yield from self.aimed(12, ATTACK)

@@ -1,0 +1,1 @@
+"""PushT: an agent pushes a T-shaped block onto its goal; deterministic to the bit."""
