@@ -39,7 +39,6 @@ class EyeBodyConfig:
     camera_scale: float  # a camera column c turns by sign(c) (exp(|c| camera_scale) - 1) degrees
     kinds: tuple[str, ...]  # block kinds
     reach: float = 4.5  # metres
-    click_ticks: int = 5  # a held button acts at most once in so many ticks
     hidden: int = 192
 
     def __post_init__(self) -> None:
@@ -55,7 +54,7 @@ class Motion(NamedTuple):
     last: Tensor  # (B,3) displacement of the last tick, world axes
     before: Tensor  # (B,3) displacement of the tick before
     timers: (
-        Tensor  # (B,2) ticks since the last dig and the last try to place, over TIMER, at most 1
+        Tensor  # (B,2) ticks since the last dig and the last place, over TIMER, at most 1
     )
     held: Tensor  # (B,2) attack and use in the last tick
     slot: Tensor  # (B,1) chosen block kind
@@ -150,8 +149,7 @@ class EyeBody(nn.Module):
         step = pose[:, :3] - last_pose[:, :3]
         held = action[:, self.shape.hands]
         timers = (old.timers + 1 / TIMER).clamp_max(1.0)
-        tried = (held[:, 1] > 0.5) & (timers[:, 1] >= self.shape.click_ticks / TIMER - 1e-4)
-        timers = torch.where(torch.stack([event == 1, tried], dim=1), 0.0, timers)
+        timers = torch.where(torch.stack([event == 1, event == 2], dim=1), 0.0, timers)
         slot = self._slot(old.slot, action)
         new = torch.cat([step, old.last, timers, held, slot], dim=1)
         yaw, pitch = torch.deg2rad(pose[:, 3]), torch.deg2rad(pose[:, 4])
@@ -233,8 +231,8 @@ POINTED = 5  # numbers about what the middle of the view shows
 def pointed_features(
     pose: Tensor, distance: Tensor, inner: Tensor, outer: Tensor, reach: float
 ) -> Tensor:
-    """(B,POINTED): whether the pointed block (B,3) is within reach and by how much, how far the free
-    cell before it (B,3) is beside and over the eye, and the block's height."""
+    """(B,POINTED): whether the pointed block (B,3) is within reach and by how much, how far the
+    free cell before it (B,3) is beside and over the eye, and the block's height."""
     within = (distance <= reach).float()
     beside = (outer[:, [0, 2]] - pose[:, [0, 2]]).abs().amax(1).clamp_max(2.0)
     over = (outer[:, 1] - pose[:, 1]).clamp(-3.0, 3.0)
