@@ -6,6 +6,8 @@ view, and each is drawn at the level whose texel is about a pixel.
 """
 
 import io
+from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +92,15 @@ class Atlas:
         return [
             groups[(front & (seen & (level == number))[:, None])] for number in range(len(SIDES))
         ]
+
+    def has_face(self, cell: Sequence[int], facing: int) -> bool:
+        """Whether that side of a cell was filmed: the cell before it is air."""
+        return (*map(int, cell), int(facing)) in self._sides
+
+    @cached_property
+    def _sides(self) -> frozenset[tuple[int, ...]]:
+        cells, facings = self.faces.cell.tolist(), self.faces.facing.tolist()
+        return frozenset((*cell, facing) for cell, facing in zip(cells, facings, strict=True))
 
     def solid(self, cells: Tensor) -> Tensor:
         """Whether cells (...,3) own a filmed face."""

@@ -7,7 +7,7 @@ where a painted surfel is much coarser than the picture.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,16 +16,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.memory import Edit, View
-from nfd_gym.memory.atlas import Atlas, Keep, cell_key, owner_cell, pack, unpack
+from nfd_gym.memory.atlas import NORMALS, Atlas, Keep, cell_key, owner_cell, pack, unpack
 from nfd_gym.memory.chart import joined, map_from_above, ply
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
 from nfd_gym.memory.picture import close_pinholes, fill_unknown
 from nfd_gym.memory.sky import sky_cells
 from nfd_gym.memory.surfels import ANY, Drawn, Surfels, draw
+from nfd_gym.memory.templates import (
+    Templates,
+    face,
+    no_templates,
+    pack_templates,
+    unpack_templates,
+)
 
 MIDDLE = 4  # pixels around the middle that tell what is pointed at
 DUG = 1  # edit kinds: 0 none, 1 dug, 2 + k placed block of kind k
-COARSE = 0.5  # sharpness below which painted surfels may be painted again
+COARSE = 0.12  # sharpness below which painted surfels may be painted again
+CLOSEST = 0.4  # metres; nothing is painted nearer to the eye
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
 SNAP, SNAP_SHARE = 0.15, 0.03  # metres and share of the depth within which lattice planes attract
 SHELL = 4  # squares along a face of a placed block that was not seen yet
@@ -49,7 +57,8 @@ class PointMemory:
     fov_y: float
     atlas: Atlas
     sky: Tensor  # (SH,SW,4) uint8 of the atlas
-    painted: int = 32768  # P
+    templates: Templates = field(default_factory=no_templates)
+    painted: int = 131072  # P
     most_edits: int = 512  # E
     edits: int = 2  # masks of a view: dug, placed
 
@@ -62,12 +71,16 @@ class PointMemory:
 
     def tensors(self) -> dict[str, Tensor]:
         """The atlas, as `build` takes it."""
-        return {"atlas": pack(self.atlas.faces, self.sky.cpu().numpy())}
+        return {
+            "atlas": pack(self.atlas.faces, self.sky.cpu().numpy()),
+            "templates": pack_templates(self.templates),
+        }
 
     @classmethod
     def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PointMemory":
         faces, sky = unpack(tensors["atlas"])
-        return cls(atlas=Atlas(faces), sky=torch.from_numpy(sky), **config)
+        templates = unpack_templates(tensors["templates"])
+        return cls(atlas=Atlas(faces), sky=torch.from_numpy(sky), templates=templates, **config)
 
     def pointed(self, state: Points, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the middle of the view at `pose` (B,5) shows, before any edit: see `pointed_cell`.
@@ -111,25 +124,61 @@ class PointMemory:
     # ---- edit -------------------------------------------------------------------------------
 
     def edit(self, state: Points, edit: Edit | None) -> Points:
-        """Dug cells lose their surfels, placed cells are noted; the read that follows shows it."""
+        """A dug cell loses its surfels and shows what was behind it; a placed one gets its faces.
+
+        Both come from templates. Where there is none for it the picture is opened instead: the
+        read that follows marks the cell as edited, and the net paints it.
+        """
+        calm = Edit(torch.zeros_like(state.now.kind), state.now.cell)
         if edit is None or not bool((edit.kind > 0).any()):
-            return state._replace(now=Edit(torch.zeros_like(state.now.kind), state.now.cell))
+            return state._replace(now=calm)
         cells, kinds = state.cells.clone(), state.kinds.clone()
-        size = state.painted.size.clone()
+        painted, head = Surfels(*(field.clone() for field in state.painted)), state.head.clone()
+        opened = edit.kind.clone()
         for env in (edit.kind > 0).nonzero()[:, 0].tolist():
-            cell = edit.cell[env]
+            cell, kind = edit.cell[env], int(edit.kind[env])
             same = (cells[env] == cell).all(-1) & (kinds[env] > 0)
             slot = int(same.nonzero()[0]) if bool(same.any()) else int(kinds[env].argmin())
             if kinds[env, slot] > 0 and not bool(same.any()):  # full: the oldest is forgotten
                 cells[env], kinds[env] = cells[env].roll(-1, 0), kinds[env].roll(-1, 0)
                 slot = self.most_edits - 1
-            cells[env, slot], kinds[env, slot] = cell, edit.kind[env]
-            if edit.kind[env] == DUG:
-                inside = (state.painted.position[env] - cell).abs().amax(-1) < 0.51
-                size[env] = torch.where(inside, 0.0, size[env])
-        return state._replace(
-            cells=cells, kinds=kinds, painted=state.painted._replace(size=size), now=edit
-        )
+            cells[env, slot], kinds[env, slot] = cell, kind
+            if kind == DUG:
+                _remove(painted, env, cell)
+                edited = {
+                    tuple(place): what
+                    for place, what in zip(cells[env].tolist(), kinds[env].tolist(), strict=True)
+                    if what
+                }
+                new = self._laid_bare(cell, edited)
+            else:
+                new = self._block(cell, kind - DUG - 1)
+            for faces in new:
+                self._append(painted, head, env, faces)
+            if new:
+                opened[env] = 0
+        now = Edit(opened, edit.cell)
+        return state._replace(cells=cells, kinds=kinds, painted=painted, head=head, now=now)
+
+    def _laid_bare(self, cell: Tensor, edited: Mapping[tuple[int, ...], int]) -> list[Surfels]:
+        """Faces of the solid neighbours of a dug cell that were hidden until now."""
+        home, faces = cell.cpu().numpy(), []
+        for facing, normal in enumerate(NORMALS):
+            beside = home - normal
+            is_air = self.atlas.has_face(home.tolist(), facing ^ 1)
+            known = self.atlas.has_face(beside.tolist(), facing)
+            if is_air or known or tuple(beside.tolist()) in edited:
+                continue
+            texels = self.templates.of_hidden(beside, facing)
+            if texels is not None:
+                faces.append(face(cell - torch.from_numpy(normal).to(cell), facing, texels, 8))
+        return faces
+
+    def _block(self, cell: Tensor, kind: int) -> list[Surfels]:
+        """The six faces of a placed block."""
+        if kind >= len(self.templates.placed):
+            return []
+        return [face(cell, f, self.templates.of_placed(kind, f), 16) for f in range(6)]
 
     # ---- read -------------------------------------------------------------------------------
 
@@ -186,11 +235,12 @@ class PointMemory:
             kinds = state.kinds[env]
             used = state.painted.size[env] > 0
             if bool(used.any()):
-                facing = state.painted.facing[env][used]
-                flat = facing != ANY
-                owners = owner_cell(state.painted.position[env][used][flat], facing[flat])
-                near = (owners - cells[env, len(cells[env]) // 2]).abs().amax(-1) <= 4
-                solid[env] |= torch.isin(keys[env], cell_key(owners[near]))
+                middle = cells[env, len(cells[env]) // 2]
+                near = (state.painted.position[env] - middle).abs().amax(-1) <= 5
+                rows = (used & near & (state.painted.facing[env] != ANY)).nonzero()[:, 0]
+                painted = Surfels(*(part[env][rows] for part in state.painted))
+                owners = owner_cell(painted.position, painted.facing)
+                solid[env] |= torch.isin(keys[env], cell_key(owners))
             if bool((kinds > 0).any()):
                 edited = cell_key(state.cells[env])
                 solid[env] &= ~torch.isin(keys[env], edited[kinds == DUG])
@@ -244,7 +294,10 @@ class PointMemory:
             solid = chosen & ~air
             if int(state.now.kind[env]) and bool(solid.any()):
                 self._carve(painted, env, view, nearness[env], pose[env])
-            new = self._surfels(frame[env], nearness[env], pose[env], rays, solid)
+            # where memory knows the surface, only its colour is new
+            known = (view.sharp[env, 0] > 0) | (view.edited[env, 1:].amax(0) > 0)
+            near = torch.where(known, view.nearness[env, 0], nearness[env]).clamp_max(1 / CLOSEST)
+            new = self._surfels(frame[env], near, pose[env], rays, solid)
             if int(state.now.kind[env]) > DUG:
                 new = _with_shell(new, state.now.cell[env])
             self._append(painted, head, env, new)
@@ -289,9 +342,18 @@ class PointMemory:
     def _append(self, painted: Surfels, head: Tensor, env: int, new: Surfels) -> None:
         count = min(len(new.size), self.painted)
         slots = (int(head[env]) + torch.arange(count, device=head.device)) % self.painted
-        for field, value in zip(painted, new, strict=True):
-            field[env][slots] = value[:count]
+        for part, value in zip(painted, new, strict=True):
+            part[env][slots] = value[:count]
         head[env] = (head[env] + count) % self.painted
+
+
+def _remove(painted: Surfels, env: int, cell: Tensor) -> None:
+    """Frees the painted surfels of a cell's own faces, and camera-facing ones inside it."""
+    position, facing = painted.position[env], painted.facing[env]
+    near = ((position - cell).abs().amax(-1) < 0.51) & (painted.size[env] > 0)
+    rows = near.nonzero()[:, 0]
+    own = (owner_cell(position[rows], facing[rows]) == cell).all(-1) | (facing[rows] == ANY)
+    painted.size[env][rows[own]] = 0.0
 
 
 def cube_entry(rays: Tensor, pose: Tensor, cell: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ STAGES = """
 stages, in their order; each reads what the ones before it wrote under --out:
   tokenizer  patch code of colour and depth, fitted on a sample of frames
   atlas      points of every place that was filmed before anything was changed there
+  templates  how placed blocks look, and what digging lays bare
   views      what the memory would have shown at every tick: the training input
   body       how far an action moves the eye, and when it digs or places
   denoiser   the diffusion transformer, for --minutes

@@ -26,12 +26,12 @@ from nfd_gym.settings import nearest
 from nfd_gym.train import loop
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.recipe import Recipe, RecipeError
-from nfd_gym.train.stages import atlas, body, tokenizer, world
+from nfd_gym.train.stages import atlas, body, templates, tokenizer, world
 from nfd_gym.train.stages.denoiser import DenoiserStage
 from nfd_gym.train.stages.shards import ShardWriter, ViewLoader
 from nfd_gym.train.views import replay
 
-STAGES = ("tokenizer", "atlas", "views", "body", "denoiser", "world")
+STAGES = ("tokenizer", "atlas", "templates", "views", "body", "denoiser", "world")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ def run(job: Job, only: str | None = None) -> None:
     job.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     stages: dict[str, Callable[[Job], None]] = {
-        "tokenizer": _tokenizer, "atlas": _atlas, "views": _views, "body": _body,
-        "denoiser": _denoiser, "world": _world,
+        "tokenizer": _tokenizer, "atlas": _atlas, "templates": _templates, "views": _views,
+        "body": _body, "denoiser": _denoiser, "world": _world,
     }  # fmt: skip
     for name in STAGES if only is None else (only,):
         begin = time.monotonic()
@@ -102,6 +102,16 @@ def _atlas(job: Job) -> None:
         atlas.save(faces, sky, path)
         size = path.stat().st_size / 1e6
         print(f"atlas: {len(faces.cell)} faces, {size:.1f} MB", file=sys.stderr, flush=True)
+
+
+def _templates(job: Job) -> None:
+    path = job.out / "templates.npy"
+    if not path.exists():
+        recipe, source = job.recipe, open_source(job.data)
+        filmed, _ = atlas.load(job.out / "atlas.npz")
+        made = templates.film(source, filmed, recipe.fov_y, recipe.nodes, job.clips)
+        templates.save(made, path)
+        print(f"templates: {len(made.cell)} faces laid bare", file=sys.stderr)
 
 
 def _views(job: Job) -> None:
@@ -211,7 +221,8 @@ def load_parts(job: Job) -> Fixed:
     shape = job.recipe.tokenizer
     code = tokenizer.load(job.out / "tokenizer.safetensors", shape)
     filmed, sky = atlas.load(job.out / "atlas.npz")
-    memory = PointMemory(shape.height, shape.width, job.recipe.fov_y, filmed, sky)
+    shown = templates.load(job.out / "templates.npy")
+    memory = PointMemory(shape.height, shape.width, job.recipe.fov_y, filmed, sky, shown)
     path = job.out / "body.safetensors"
     moved = body.load(path, job.recipe.body) if path.exists() else EyeBody(job.recipe.body)
     return Fixed(code, memory, moved.eval().requires_grad_(False))

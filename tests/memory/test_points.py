@@ -1,5 +1,7 @@
 """Laws of the memory of points: what was filmed comes back, edits stay, nothing filmed is lost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from nfd_gym.memory import Edit
 from nfd_gym.memory.atlas import Atlas, Faces, pack, unpack
 from nfd_gym.memory.points import DUG, PointMemory, cube_entry, pointed_cell
+from nfd_gym.memory.templates import Templates, pack_templates, unpack_templates
 from nfd_gym.world.state import named_tensors
 from tests.memory.room import SIZE, filmed, pose_at, psnr, seen_from
 
@@ -98,7 +101,6 @@ def test_a_placed_block_hides_what_is_behind_it_from_sides_that_were_not_seen():
     seen = memory.read(state, frame, beside)
     red = (seen.colour[0, 0] > 0.8) & (seen.colour[0, 1] < -0.8)
     assert red.sum() > 4
-    assert seen.open[0, 0][red].float().mean() > 0.5  # coarse: it may be painted again
     assert bool(memory.solid(state, cell[:, None])[0, 0])
 
 
@@ -153,6 +155,54 @@ def test_without_an_atlas_the_given_frame_is_remembered():
     view = memory.read(state, frame, at)
     assert (view.sharp > 0).float().mean() > 0.97
     assert psnr(view.colour, frame) > 24
+
+
+def with_templates() -> PointMemory:
+    """The room with brick-red blocks, and brown wherever something is laid bare."""
+    red, brown = (np.full((16, 16, 3), rgb, np.uint8) for rgb in ((200, 40, 30), (120, 80, 40)))
+    templates = Templates(
+        np.stack([np.stack([red] * 6)]), np.array([[0, 0, 0]], np.int16),
+        np.array([2], np.uint8), brown[None],
+    )  # fmt: skip
+    return replace(filmed(), templates=templates)
+
+
+def test_a_placed_block_shows_its_template_from_every_side_and_can_be_dug_again():
+    memory, cell = with_templates(), (0, 2, 3)
+    state = memory.edit(memory.empty(1), edit(DUG + 1, cell))
+    sides = [pose_at(-0.5, -1.0, 0, -8), pose_at(3.0, 2.5, 90, -8), pose_at(-4.0, 2.5, 270, -8)]
+    for pose in sides:
+        view = shown(memory, state, pose)
+        red = (view.colour[0, 0] > 0.4) & (view.colour[0, 1] < -0.5)
+        assert red.sum() > 60 and view.edited.sum() == 0
+        assert (view.sharp[0, 0][red] > 0).all()
+    gone = memory.edit(state, edit(DUG, cell))
+    for pose in sides:
+        colour = shown(memory, gone, pose).colour[0]
+        assert ((colour[0] > 0.4) & (colour[1] < -0.5)).sum() == 0
+
+
+def test_digging_lays_solid_neighbours_bare_and_neighbours_in_the_open_not():
+    memory = with_templates()
+    pose = pose_at(0.0, 0.0, 0, 40)
+    distance, inner, _ = memory.pointed(memory.empty(1), seen_from(pose)[2])
+    assert float(distance) < 5
+    state = memory.edit(memory.empty(1), Edit(torch.tensor([DUG]), inner))
+    new = state.painted.size[0] > 0
+    facings = state.painted.facing[0][new]
+    assert int(new.sum()) == 5 * 64  # four sides and the ground of the pit, not the air above it
+    assert sorted(set(facings.tolist())) == [0, 1, 3, 4, 5]
+    middle = shown(memory, memory.edit(state, None), pose).colour[0, :, SIZE[0] // 2, SIZE[1] // 2]
+    brown = torch.tensor([120, 80, 40]) / 127.5 - 1
+    assert torch.allclose(middle, brown, atol=0.05)
+    deeper = memory.edit(state, Edit(torch.tensor([DUG]), inner - torch.tensor([[0, 1, 0]])))
+    assert int((deeper.painted.size[0] > 0).sum()) == (4 + 5) * 64  # the first ground went with it
+
+
+def test_templates_survive_their_file():
+    templates = with_templates().templates
+    again = unpack_templates(pack_templates(templates))
+    assert all(np.array_equal(a, b) for a, b in zip(templates, again, strict=True))
 
 
 def test_the_map_shows_the_floor_and_loses_a_dug_cell():
