@@ -5,8 +5,9 @@ of a dug cell. The net's pictures are written where nothing was known, inside a 
 where a painted surfel is much coarser than the picture.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from nfd_gym.memory.picture import close_pinholes, fill_unknown
 from nfd_gym.memory.sky import sky_cells
 from nfd_gym.memory.surfels import ANY, Drawn, Surfels, draw
 
+MIDDLE = 4  # pixels around the middle that tell what is pointed at
 DUG = 1  # edit kinds: 0 none, 1 dug, 2 + k placed block of kind k
 COARSE = 0.5  # sharpness below which painted surfels may be painted again
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
@@ -67,9 +69,16 @@ class PointMemory:
         faces, sky = unpack(tensors["atlas"])
         return cls(atlas=Atlas(faces), sky=torch.from_numpy(sky), **config)
 
-    def pointed(self, nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `pointed_cell`."""
-        return pointed_cell(nearness, pose)
+    def pointed(self, state: Points, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the middle of the view at `pose` (B,5) shows, before any edit: see `pointed_cell`.
+        Only a few pixels around the middle are drawn."""
+        share = MIDDLE / self.height * math.tan(math.radians(self.fov_y) / 2)
+        fov = 2 * math.degrees(math.atan(share))
+        small = replace(self, height=MIDDLE, width=MIDDLE, fov_y=fov)
+        depth = torch.stack(
+            [small.drawn(state, env, pose[env])[0].depth for env in range(len(pose))]
+        )
+        return pointed_cell(1.0 / depth, pose)
 
     def empty(self, num_envs: int) -> Points:
         device = self.sky.device
@@ -299,7 +308,11 @@ def pointed_cell(nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor
     and the free cell before it."""
     height, width = nearness.shape[1:]
     near = nearness[:, height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1]
-    depth = 1.0 / near.mean((1, 2)).clamp_min(1e-6)
+    # the middle lies between four pixels: inverse depth is linear across a plane; at an edge the
+    # nearer side counts
+    near = near.flatten(1).sort(dim=1).values
+    edge = near[:, 3] > 1.3 * near[:, 0] + 0.02
+    depth = 1.0 / torch.where(edge, near[:, 2:].mean(1), near.mean(1)).clamp_min(1e-6)
     eye, forward, _, _ = axes(pose)
     hit = eye + depth[:, None] * forward
     plane = torch.floor(hit) + 0.5

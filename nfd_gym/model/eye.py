@@ -53,7 +53,9 @@ class Motion(NamedTuple):
 
     last: Tensor  # (B,3) displacement of the last tick, world axes
     before: Tensor  # (B,3) displacement of the tick before
-    timers: Tensor  # (B,2) ticks since the last dig and the last place, over TIMER, at most 1
+    timers: (
+        Tensor  # (B,2) ticks since the last dig and the last place, over TIMER, at most 1
+    )
     held: Tensor  # (B,2) attack and use in the last tick
     slot: Tensor  # (B,1) chosen block kind
 
@@ -76,7 +78,13 @@ class EyeBody(nn.Module):
         self.legs = nn.Sequential(
             nn.Linear(inputs, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 3)
         )
-        self.hands = nn.Sequential(nn.Linear(2 + 2 + 2 + 2, 64), nn.SiLU(), nn.Linear(64, 3))
+        self.hands = nn.Sequential(
+            nn.Linear(2 + 2 + 2 + POINTED, 64),
+            nn.SiLU(),
+            nn.Linear(64, 64),
+            nn.SiLU(),
+            nn.Linear(64, 3),
+        )
 
     # ---- the verbs of a body ----------------------------------------------------------------
 
@@ -100,13 +108,14 @@ class EyeBody(nn.Module):
     @torch.no_grad()
     def move(self, memory: Any, state: Any, action: Tensor) -> Move:
         """The eye after `action` (B,A), and the block that attack or use changes in this tick: the
-        one under the middle of the picture on show."""
+        one under the middle of the coming view."""
         turned = turn(state.pose, self.degrees(action))
         inputs, quarter = self.inputs(memory, state.memory, turned, state.motion, action)
         step = unturn(self.legs(inputs) * STEP, quarter)
         pose = torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1)
-        distance, inner, outer = memory.pointed(state.nearness, state.pose)
-        event = self.event_logits(state.motion, action, distance).argmax(-1)
+        distance, inner, outer = memory.pointed(state.memory, pose)
+        pointed = pointed_features(pose, distance, inner, outer, self.shape.reach)
+        event = self.event_logits(state.motion, action, pointed).argmax(-1)
         event = torch.where(distance <= self.shape.reach + 0.1, event, 0)
         motion, control = self.after(pose, state.pose, state.motion, action, event)
         slot = motion[:, -1].long()
@@ -138,10 +147,10 @@ class EyeBody(nn.Module):
         """Motion and control of a tick whose event (B,) 0 none, 1 dig, 2 place is known."""
         old = Motion(*motion.split(WIDTHS, 1))
         step = pose[:, :3] - last_pose[:, :3]
+        held = action[:, self.shape.hands]
         timers = (old.timers + 1 / TIMER).clamp_max(1.0)
         timers = torch.where(torch.stack([event == 1, event == 2], dim=1), 0.0, timers)
         slot = self._slot(old.slot, action)
-        held = action[:, self.shape.hands]
         new = torch.cat([step, old.last, timers, held, slot], dim=1)
         yaw, pitch = torch.deg2rad(pose[:, 3]), torch.deg2rad(pose[:, 4])
         ahead = -yaw.sin() * step[:, 0] + yaw.cos() * step[:, 2]
@@ -163,12 +172,10 @@ class EyeBody(nn.Module):
         return camera.sign() * torch.expm1(camera.abs() * self.shape.camera_scale)
 
     def event_logits(self, motion: Tensor, action: Tensor, pointed: Tensor) -> Tensor:
-        """Logits (B,3) of none, dig, place."""
+        """Logits (B,3) of none, dig, place; `pointed` (B,POINTED) as `pointed_features` gives."""
         old = Motion(*motion.split(WIDTHS, 1))
-        reach = self.shape.reach
-        near = torch.stack([(pointed <= reach).float(), (reach - pointed).clamp(-1, 1)], dim=1)
         held = action[:, self.shape.hands]
-        out: Tensor = self.hands(torch.cat([held, old.timers, old.held, near], dim=1))
+        out: Tensor = self.hands(torch.cat([held, old.timers, old.held, pointed], dim=1))
         return out
 
     def trace(self, poses: Tensor, actions: Tensor, events: Tensor) -> tuple[Tensor, Tensor]:
@@ -216,6 +223,28 @@ class EyeBody(nn.Module):
             ],
             dim=1,
         ), quarter
+
+
+POINTED = 5  # numbers about what the middle of the view shows
+
+
+def pointed_features(
+    pose: Tensor, distance: Tensor, inner: Tensor, outer: Tensor, reach: float
+) -> Tensor:
+    """(B,POINTED): whether the pointed block (B,3) is within reach and by how much, how far the
+    free cell before it (B,3) is beside and over the eye, and the block's height."""
+    within = (distance <= reach).float()
+    beside = (outer[:, [0, 2]] - pose[:, [0, 2]]).abs().amax(1).clamp_max(2.0)
+    over = (outer[:, 1] - pose[:, 1]).clamp(-3.0, 3.0)
+    height = (inner[:, 1] / 8.0).clamp(-2.0, 2.0)
+    rows = [
+        within,
+        (reach - distance).clamp(-1, 1),
+        within * beside,
+        within * over,
+        within * height,
+    ]
+    return torch.stack(rows, dim=1)
 
 
 STEP = 0.2  # metres, about a tick's walk: the unit of displacements

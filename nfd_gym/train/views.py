@@ -17,8 +17,8 @@ from torch import Tensor
 from nfd_gym.data.clip import Clip
 from nfd_gym.memory import Edit, View
 from nfd_gym.memory.picture import fill_unknown
-from nfd_gym.memory.points import DUG, PointMemory, pointed_cell
-from nfd_gym.model.eye import EyeBody, turned_by
+from nfd_gym.memory.points import DUG, PointMemory
+from nfd_gym.model.eye import EyeBody, pointed_features, turned_by
 from nfd_gym.model.tokenizer import Tokenizer
 
 DEPTH_ONE = 16384.0
@@ -54,7 +54,7 @@ class Legs(NamedTuple):
     step: NDArray[np.float32]  # (3,) in the turned axes
     motion: NDArray[np.float32]  # (M,) before
     action: NDArray[np.float32]  # (A,)
-    pointed: np.float32  # metres to what the middle shows, before
+    pointed: NDArray[np.float32]  # (POINTED,) what the middle of the coming view shows
     event: np.int64
 
 
@@ -99,7 +99,8 @@ def replay(
         inputs, quarter = body.inputs(
             memory, state, _turned(poses, t), motion[t - 1 : t], actions[t : t + 1]
         )
-        legs = _legs(body, poses, t, inputs, quarter, motion, actions, nearness, events)
+        pointed = pointed_features(pose, *memory.pointed(state, pose), body.shape.reach)
+        legs = _legs(poses, t, inputs, quarter, motion, actions, pointed, events)
         edit = Edit(edits[t : t + 1], cells[t : t + 1])
         state = memory.edit(state, edit)
         since = 0 if kind else since + 1
@@ -173,12 +174,11 @@ def _turned(poses: Tensor, t: int) -> Tensor:
 
 
 def _legs(
-    body: EyeBody, poses: Tensor, t: int, inputs: Tensor, quarter: Tensor, motion: Tensor,
-    actions: Tensor, nearness: Tensor, events: Tensor,
+    poses: Tensor, t: int, inputs: Tensor, quarter: Tensor, motion: Tensor, actions: Tensor,
+    pointed: Tensor, events: Tensor,
 ) -> Legs:  # fmt: skip
     step = turned_by((poses[t, :3] - poses[t - 1, :3])[None], quarter)[0]
-    pointed = float(pointed_cell(nearness[t - 1 : t], poses[t - 1 : t])[0])
     return Legs(
         inputs[0].numpy(), step.numpy(), motion[t - 1].numpy(), actions[t].numpy(),
-        np.float32(pointed), np.int64(events[t]),
+        pointed[0].numpy(), np.int64(events[t]),
     )  # fmt: skip

@@ -20,7 +20,7 @@ def fit(folders: list[Path], config: EyeBodyConfig, steps: int, seed: int = 0) -
     body = EyeBody(config)
     optimiser = torch.optim.AdamW(body.parameters(), RATE, weight_decay=0.01)
     random = torch.Generator().manual_seed(seed)
-    rare = 1.0 + 20.0 * (ticks["event"] > 0) + 2.0 * (ticks["step"][:, 1].abs() > 0.01)
+    rare = 1.0 + 4.0 * (ticks["event"] > 0) + 2.0 * (ticks["step"][:, 1].abs() > 0.01)
     for number in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = RATE * max(0.01, 1 - number / steps)
