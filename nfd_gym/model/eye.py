@@ -53,9 +53,7 @@ class Motion(NamedTuple):
 
     last: Tensor  # (B,3) displacement of the last tick, world axes
     before: Tensor  # (B,3) displacement of the tick before
-    timers: (
-        Tensor  # (B,2) ticks since the last dig and the last place, over TIMER, at most 1
-    )
+    timers: Tensor  # (B,2) ticks since the last dig and the last place, over TIMER, at most 1
     held: Tensor  # (B,2) attack and use in the last tick
     slot: Tensor  # (B,1) chosen block kind
 
