@@ -49,7 +49,8 @@ for number in range(4):
 
 command = ["train", "--recipe", "micro", "--data", "footage", "--out", "run", "--workers", "1"]
 assert main(command) == 0
-losses = [json.loads(line)["loss"] for line in Path("run/denoiser/log.jsonl").open()]
+LOG = Path("run/denoiser/log.jsonl")
+losses = [json.loads(line)["loss"] for line in LOG.read_text().splitlines()]
 print(f"denoiser loss {losses[0]:.3f} -> {losses[-1]:.3f}")
 assert np.mean(losses[-3:]) < losses[0]
 

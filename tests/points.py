@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.data.clip import Clip
@@ -58,8 +59,9 @@ def walking_body() -> EyeBody:
     first.weight[0, 0] = 20.0
     second.weight[0, 0] = 1.0
     last.weight[2, 0] = 1 / 20
-    hands, _, event = body.hands
-    hands.weight[0, 0] = hands.weight[1, 1] = 20.0
+    *hidden, event = [layer for layer in body.hands if isinstance(layer, nn.Linear)]
+    for layer in hidden:  # one unit of each hears whether attack is held, one whether use is
+        layer.weight[0, 0] = layer.weight[1, 1] = 20.0
     event.weight[1, 0] = event.weight[2, 1] = 1.0
     event.bias[0] = 1.0
     return body.eval().requires_grad_(False)

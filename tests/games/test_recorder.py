@@ -152,6 +152,15 @@ def test_probes_are_recorded_once_each(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(source.lengths) == [probe.length for probe in few.values()]
 
 
+def test_a_missing_probe_is_told(
+    tmp_path: Path, fake: type[FakeWorld], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "PROBES", {name: PROBES[name] for name in ("jump", "fall")})
+    fake.fails = (1,)  # the second
+    with pytest.raises(RuntimeError, match="not complete: probe-fall"):
+        Recorder(Recording(out=tmp_path, probes=True, size=SIZE)).run()
+
+
 def test_settings_are_checked(tmp_path: Path) -> None:
     for bad in ({"hours": 0.0}, {"hours": 1.0, "workers": 0}, {"hours": 1.0, "seed": 0}):
         with pytest.raises(ValueError, match="must be above 0"):

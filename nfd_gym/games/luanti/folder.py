@@ -8,6 +8,7 @@ import time
 from importlib.resources import files
 from pathlib import Path
 
+from nfd_gym.errors import NfdError
 from nfd_gym.games.luanti import textures
 
 PREFIX = "nfd_luanti_"
@@ -29,7 +30,7 @@ server_announce = false
 """
 
 
-class DamagedGame(RuntimeError):
+class DamagedGame(NfdError, RuntimeError):
     """A file of the island is missing from the installation."""
 
 

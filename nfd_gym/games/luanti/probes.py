@@ -11,7 +11,8 @@ Tick = tuple[frozenset[str], float, float]  # keys, degrees to the right, degree
 HALL = {"position": (-5.0, 0.5), "yaw": 0.0, "pitch": 5.0}  # before the hut
 PATH = {"position": (-5.0, -1.0), "yaw": 180.0, "pitch": 5.0}  # down the path to the jetty
 MEADOW = {"position": (-20.0, -8.0), "yaw": 60.0, "pitch": 5.0}
-LEDGE = {"position": (9.0, 22.5), "yaw": 150.0, "pitch": 5.0}  # near the edge of the cliff
+SHORE = {"position": (50.0, 0.0), "yaw": 90.0, "pitch": 5.0}  # on the sea, the island ahead
+SUMMIT = {"position": (17.0, 21.0), "yaw": 143.0, "pitch": 5.0}  # four steps from the cliff's edge
 
 
 def hold(ticks: int, *keys: str, right: float = 0.0, down: float = 0.0) -> list[Tick]:
@@ -80,9 +81,9 @@ PROBES: dict[str, Probe] = {
     **{f"walk-{metres}": walk(metres, PATH) for metres in (5, 15, 40)},
     "walk-5-meadow": walk(5, MEADOW),
     "dig": edit("attack", "hotbar.1", PATH),
-    "dig-meadow": edit("attack", "hotbar.1", MEADOW),
+    "dig-hall": edit("attack", "hotbar.1", HALL),
     "place-brick": edit("use", "hotbar.1", PATH),
-    "place-plank-meadow": edit("use", "hotbar.2", MEADOW),
+    "place-plank-shore": edit("use", "hotbar.2", SHORE),
     "place-violet": edit("use", "hotbar.3", HALL),
     "wall": Probe(
         {"position": (-8.0, 2.0), "yaw": 0.0, "pitch": 5.0},
@@ -92,5 +93,5 @@ PROBES: dict[str, Probe] = {
     "stand": Probe(HALL, hold(1200)),
     "stand-meadow": Probe(MEADOW, hold(1200)),
     "jump": Probe(MEADOW, hold(10), *[hold(4, "jump") + hold(14)] * 4, hold(40, "jump"), hold(20)),
-    "fall": Probe(LEDGE, hold(20), hold(60, "forward"), hold(60)),
+    "fall": Probe(SUMMIT, hold(20), hold(60, "forward"), hold(60)),
 }  # fmt: skip

@@ -139,7 +139,9 @@ class Recorder:
             self.stop.set()
             for thread in threads:
                 thread.join()
-        missing = self._next() is not None if self.settings.probes else not self.full
+        missing = not self.full
+        if self.settings.probes:
+            missing = any(plan.name not in self.writer for plan in probe_plans())
         if self.errors and missing:
             raise RuntimeError(f"the recording is not complete: {self.errors[-1]}")
 
