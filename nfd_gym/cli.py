@@ -52,6 +52,11 @@ COMMANDS = {
         "nfd-gym train --recipe island --data data/island --out runs/island --stage denoiser",
         resumes=True,
     ),
+    "eval": Command(
+        "nfd_gym.eval.report",
+        "measure whether a world stays: free runs and probes beside the game",
+        "nfd-gym eval --data data/val --probes data/probes",
+    ),
     "bench": Command(
         "nfd_gym.eval.bench",
         "measure speed on this machine",

@@ -111,10 +111,10 @@ class EyeBody(nn.Module):
         inputs, quarter = self.inputs(memory, state.memory, turned, state.motion, action)
         step = unturn(self.legs(inputs) * STEP, quarter)
         pose = torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1)
-        distance, inner, outer = memory.pointed(state.memory, pose)
-        pointed = pointed_features(pose, distance, inner, outer, self.shape.reach)
+        pointed, inner, outer = self.pointed(memory, state.memory, pose, action)
         event = self.event_logits(state.motion, action, pointed).argmax(-1)
-        event = torch.where(distance <= self.shape.reach + 0.1, event, 0)
+        acts = (action[:, self.shape.hands] > 0.5).any(1) & (pointed[:, 0] > 0)
+        event = torch.where(acts, event, 0)
         motion, control = self.after(pose, state.pose, state.motion, action, event)
         slot = motion[:, -1].long()
         kind = torch.where(event == 2, 2 + slot, event)
@@ -163,6 +163,19 @@ class EyeBody(nn.Module):
             dim=1,
         )
         return new, control
+
+    def pointed(
+        self, memory: Any, memory_state: Any, pose: Tensor, action: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the middle of the view shows, (B,POINTED), and the cells (B,3) of the block there
+        and of the free place before it. Without a held button nothing is looked up."""
+        if not bool((action[:, self.shape.hands] > 0.5).any()):
+            nowhere = torch.zeros(len(pose), 3, dtype=torch.long, device=pose.device)
+            return pose.new_zeros(len(pose), POINTED), nowhere, nowhere
+        distance, inner, outer = memory.pointed(memory_state, pose)
+        return (
+            pointed_features(pose, distance, inner, outer, self.shape.reach), inner, outer,
+        )  # fmt: skip
 
     def degrees(self, action: Tensor) -> Tensor:
         """Pitch and yaw (B,2) of the turn that actions (B,A) command."""

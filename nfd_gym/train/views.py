@@ -18,7 +18,7 @@ from nfd_gym.data.clip import Clip
 from nfd_gym.memory import Edit, View
 from nfd_gym.memory.picture import fill_unknown
 from nfd_gym.memory.points import DUG, PointMemory
-from nfd_gym.model.eye import EyeBody, pointed_features, turned_by
+from nfd_gym.model.eye import EyeBody, turned_by
 from nfd_gym.model.tokenizer import Tokenizer
 
 DEPTH_ONE = 16384.0
@@ -99,7 +99,7 @@ def replay(
         inputs, quarter = body.inputs(
             memory, state, _turned(poses, t), motion[t - 1 : t], actions[t : t + 1]
         )
-        pointed = pointed_features(pose, *memory.pointed(state, pose), body.shape.reach)
+        pointed, _, _ = body.pointed(memory, state, pose, actions[t : t + 1])
         legs = _legs(poses, t, inputs, quarter, motion, actions, pointed, events)
         edit = Edit(edits[t : t + 1], cells[t : t + 1])
         state = memory.edit(state, edit)
