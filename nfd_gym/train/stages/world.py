@@ -19,6 +19,7 @@ from nfd_gym.train.views import DEPTH_ONE
 from nfd_gym.world import Drift, World, WorldSettings, save_world
 
 TAIL = 4  # frames of a start clip
+EARLY = 120  # it is cut from the first so many frames of a recording
 TEST = 5  # every so many start clips are kept for tests
 
 
@@ -52,7 +53,7 @@ def export(world: World, source: Source, folder: Path, starts: int, seed: int = 
     for index in map(int, chosen):
         if len(latents) == starts:
             break
-        clip = source.read(index)
+        clip = source.read(index, 0, min(EARLY, source.lengths[index]))
         stop = min((event.frame for event in clip.events), default=len(clip))
         if stop <= TAIL + 1 or clip.depth is None:
             continue
