@@ -8,7 +8,7 @@ import torch
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.data.clip import Clip, Event
 from nfd_gym.data.store import ClipWriter
-from nfd_gym.memory.points import pointed_cell
+from nfd_gym.memory.blocks import pointed_cell
 from nfd_gym.train.recipes.micro import MICRO
 from tests.data.box_room import room_frame
 from tests.memory.room import SHIFT

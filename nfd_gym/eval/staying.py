@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data.clip import Clip
+from nfd_gym.memory.blocks import cube_entry
 from nfd_gym.memory.geometry import pixel_rays
-from nfd_gym.memory.points import cube_entry
 from nfd_gym.runtime.session import Session
 from nfd_gym.world import World
 

@@ -28,7 +28,8 @@ class Templates(NamedTuple):
 
     def of_placed(self, kind: int, facing: int) -> NDArray[np.uint8]:
         """Texels (16,16,3) of a placed block's face."""
-        return self.placed[kind, facing]
+        texels: NDArray[np.uint8] = self.placed[kind, facing]
+        return texels
 
     def of_hidden(self, cell: NDArray[np.int64], facing: int) -> NDArray[np.uint8] | None:
         """Texels (16,16,3) of the filmed face that is most like a hidden one; None without any."""
@@ -39,7 +40,8 @@ class Templates(NamedTuple):
             return None
         off = np.abs(self.cell[rows].astype(np.int64) - cell)
         best = rows[(off[:, [0, 2]].sum(1) + HEIGHT_COUNTS * off[:, 1]).argmin()]
-        return self.texels[best]
+        texels: NDArray[np.uint8] = self.texels[best]
+        return texels
 
 
 def no_templates(kinds: int = 0) -> Templates:

@@ -215,7 +215,12 @@ class Fixed:
 
 def load_parts(job: Job) -> Fixed:
     """What the stages before `views` made; the body is untrained until its stage has run."""
-    for stage, name in (("tokenizer", "tokenizer.safetensors"), ("atlas", "atlas.npz")):
+    written = {
+        "tokenizer": "tokenizer.safetensors",
+        "atlas": "atlas.npz",
+        "templates": "templates.npy",
+    }
+    for stage, name in written.items():
         if not (job.out / name).exists():
             raise RecipeError(f"{job.out / name} is missing; run the stage `{stage}` first.")
     shape = job.recipe.tokenizer

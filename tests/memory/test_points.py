@@ -8,7 +8,8 @@ import torch
 
 from nfd_gym.memory import Edit
 from nfd_gym.memory.atlas import Atlas, Faces, pack, unpack
-from nfd_gym.memory.points import DUG, PointMemory, cube_entry, pointed_cell
+from nfd_gym.memory.blocks import cube_entry, pointed_cell
+from nfd_gym.memory.points import DUG, PointMemory
 from nfd_gym.memory.templates import Templates, pack_templates, unpack_templates
 from nfd_gym.world.state import named_tensors
 from tests.memory.room import SIZE, filmed, pose_at, psnr, seen_from

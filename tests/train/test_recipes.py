@@ -88,7 +88,7 @@ def test_another_width_of_control_is_refused(room_store: Path, tmp_path: Path) -
 
 
 def test_views_go_on_with_as_many_workers_as_they_began(room_store: Path, tmp_path: Path) -> None:
-    for stage in ("tokenizer", "atlas", "views"):
+    for stage in ("tokenizer", "atlas", "templates", "views"):
         runner.run(job(room_store, tmp_path, clips=1), stage)
     kept = sorted(path.name for path in (tmp_path / "views").iterdir())
     runner.run(job(room_store, tmp_path, clips=1), "views")

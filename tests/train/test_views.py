@@ -6,7 +6,8 @@ import torch
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.data.clip import Clip, Event
 from nfd_gym.memory import Edit
-from nfd_gym.memory.points import DUG, pointed_cell
+from nfd_gym.memory.blocks import pointed_cell
+from nfd_gym.memory.points import DUG
 from nfd_gym.model.body import Move
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.eye import EyeBody

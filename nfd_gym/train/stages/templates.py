@@ -32,7 +32,8 @@ def film(
             continue
         edited = cells.numpy()[ticks]
         low, high = edited.min(0) - MARGIN, edited.max(0) + MARGIN + 1
-        filming = Filming(tuple(map(int, low)), tuple(map(int, high)), fov_y)
+        (x, y, z), (right, top, far) = low.tolist(), high.tolist()
+        filming = Filming((x, y, z), (right, top, far), fov_y)
         for t in range(int(ticks[0]) + 1, len(clip), EVERY):
             near = clip.depth[t].astype(np.float32) / DEPTH_ONE
             filming.add(clip.frames[t], near, clip.pose[t])
