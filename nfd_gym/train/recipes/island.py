@@ -48,7 +48,7 @@ ISLAND = Recipe(
     loss=FlowLoss(),
     loop=LoopConfig(minutes=54.0, lr=1.5e-3, ema=0.998, bf16=True),
     batch=12,
-    settings=WorldSettings(trust=24.0),
+    settings=WorldSettings(temperature=0.0, trust=24.0),
     keeps_paint=False,
     starts=40,
 )
