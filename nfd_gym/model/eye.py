@@ -111,6 +111,7 @@ class EyeBody(nn.Module):
         turned = turn(state.pose, self.degrees(action))
         inputs, quarter = self.inputs(memory, state.memory, turned, state.motion, action)
         step = unturn(self.legs(inputs) * STEP, quarter).clamp(-FASTEST, FASTEST)
+        step = torch.where(step.abs() < REST, 0.0, step)
         pose = self._touch(memory, state, torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1))
         pointed, inner, outer = self.pointed(memory, state.memory, pose, action)
         event = self.event_logits(state.motion, action, pointed).argmax(-1)
@@ -272,6 +273,7 @@ def pointed_features(
 
 
 FASTEST = 1.6  # metres a tick, in any direction: a long fall
+REST = 0.004  # metres a tick along an axis; less is an error of the net: standing must not creep
 STEP = 0.2  # metres, about a tick's walk: the unit of displacements
 
 

@@ -95,3 +95,28 @@ def test_build_inverts_config_and_tensors():
 def test_every_block_kind_needs_a_column_that_chooses_it():
     with pytest.raises(BodyError, match="choose needs a column"):
         replace(BODY, kinds=("brick",))
+
+
+def test_standing_does_not_creep():
+    """Displacements below the dead zone are none, however many ticks they come."""
+    net = body()
+    torch.nn.init.zeros_(net.legs[-1].weight)
+    net.legs[-1].bias.data = torch.tensor([0.01, -0.015, 0.012])  # of STEP: 2 to 3 mm
+
+    class Empty(Blocks):
+        def solid(self, state, cells):
+            return cells[..., 1] == -2  # ground under the feet
+
+        def pointed(self, state, pose):
+            far = torch.full((len(pose),), 99.0)
+            return far, torch.zeros(len(pose), 3).long(), torch.zeros(len(pose), 3).long()
+
+    class State:
+        pose, motion, memory = torch.tensor([[0.0, 0.125, 0.0, 30.0, 0.0]]), None, None
+
+    state = State()
+    state.motion = net.start(state.pose[:, None], action()[None])
+    for _ in range(50):
+        moved = net.move(Empty(), state, action())
+        assert torch.equal(moved.pose, state.pose)
+        state.motion = moved.motion
