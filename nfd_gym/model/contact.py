@@ -1,6 +1,6 @@
 """Contact of a player's box with solid unit cells: walls stop it, steps lift, ground holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Cell = tuple[int, int, int]
@@ -20,7 +20,7 @@ class Box:
 
 
 def resolve(
-    old: tuple[float, float, float], new: tuple[float, float, float],
+    old: Sequence[float], new: Sequence[float],
     solid: Callable[[Cell], bool], box: Box,
 ) -> tuple[float, float, float]:  # fmt: skip
     """The eye's place after a wished move from `old` to `new`, with the box kept out of cells."""
