@@ -65,6 +65,7 @@ class PointMemory:
     sky: Tensor  # (SH,SW,4) uint8 of the atlas
     templates: Templates = field(default_factory=no_templates)
     painted: int = 131072  # P
+    keeps_paint: bool = True  # what the net painted is remembered; False: drawn anew every frame
     most_edits: int = 512  # E
     edits: int = 2  # masks of a view: dug, placed
 
@@ -72,7 +73,7 @@ class PointMemory:
 
     def config(self) -> dict[str, Any]:
         """JSON-able settings, as `build` takes them."""
-        names = ("height", "width", "fov_y", "painted", "most_edits")
+        names = ("height", "width", "fov_y", "painted", "most_edits", "keeps_paint")
         return {name: getattr(self, name) for name in names}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -282,7 +283,7 @@ class PointMemory:
     def write(
         self, state: Points, view: View, frame: Tensor, nearness: Tensor, pose: Tensor
     ) -> Points:
-        if not bool((view.open > 0).any()):
+        if not (self.keeps_paint and bool((view.open > 0).any())):
             return state
         painted = Surfels(*(field.clone() for field in state.painted))
         head, sky = state.head.clone(), state.sky

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nfd_gym import settings
 from nfd_gym.errors import NfdError
 from nfd_gym.model.body import Edit, Move
+from nfd_gym.model.contact import Box, resolve
 
 PITCH_LIMIT = 89.5
 SIDE, LOW, HIGH = 1, -3, 2  # cells around the eye's: -1..1 to the sides, -3..2 in height
@@ -109,8 +110,8 @@ class EyeBody(nn.Module):
         one under the middle of the coming view."""
         turned = turn(state.pose, self.degrees(action))
         inputs, quarter = self.inputs(memory, state.memory, turned, state.motion, action)
-        step = unturn(self.legs(inputs) * STEP, quarter)
-        pose = torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1)
+        step = unturn(self.legs(inputs) * STEP, quarter).clamp(-FASTEST, FASTEST)
+        pose = self._touch(memory, state, torch.cat([turned[:, :3] + step, turned[:, 3:]], dim=1))
         pointed, inner, outer = self.pointed(memory, state.memory, pose, action)
         event = self.event_logits(state.motion, action, pointed).argmax(-1)
         acts = (action[:, self.shape.hands] > 0.5).any(1) & (pointed[:, 0] > 0)
@@ -204,6 +205,18 @@ class EyeBody(nn.Module):
 
     # ---- parts ------------------------------------------------------------------------------
 
+    def _touch(self, memory: Any, state: Any, wished: Tensor) -> Tensor:
+        """Poses (B,5) kept out of the cells that memory knows as solid."""
+        home = torch.round(state.pose[:, :3])
+        around = (home[:, None] + _box_offsets(wished.device)).long()
+        solid = memory.solid(state.memory, around)
+        out = wished.clone()
+        for env in range(len(wished)):
+            full = {tuple(cell) for cell in around[env][solid[env]].tolist()}
+            old, new = state.pose[env, :3].tolist(), wished[env, :3].tolist()
+            out[env, :3] = torch.tensor(resolve(old, new, full.__contains__, BOX))
+        return out
+
     def _slot(self, slot: Tensor, action: Tensor) -> Tensor:
         for kind, column in enumerate(self.shape.choose):
             pressed = action[:, column, None] > 0.5
@@ -258,6 +271,7 @@ def pointed_features(
     return torch.stack(rows, dim=1)
 
 
+FASTEST = 1.6  # metres a tick, in any direction: a long fall
 STEP = 0.2  # metres, about a tick's walk: the unit of displacements
 
 
@@ -279,6 +293,16 @@ def turned_by(vectors: Tensor, quarters: Tensor) -> Tensor:
 def unturn(vectors: Tensor, quarters: Tensor) -> Tensor:
     """The inverse of `turned_by`."""
     return turned_by(vectors, -quarters)
+
+
+BOX = Box()
+
+
+def _box_offsets(device: torch.device) -> Tensor:
+    """Cells around the eye's that a tick's move may touch."""
+    sides = range(-2, 3)
+    grid = [(float(x), float(y), float(z)) for y in range(-6, 3) for x in sides for z in sides]
+    return torch.tensor(grid, device=device)
 
 
 def _offsets(device: torch.device) -> Tensor:

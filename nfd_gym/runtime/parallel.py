@@ -49,7 +49,7 @@ def predict_jointly(
     memory = state.memory
     for k, (move, view) in enumerate(zip(moves, views, strict=True)):
         memory = world.memory.edit(memory, move.edit)
-        frame, nearness = render(world.tokenizer, clean[:, k], view, how.hold)
+        frame, nearness = render(world.tokenizer, clean[:, k], view, how.hold, how.trust)
         memory = world.memory.write(memory, view, frame, nearness, move.pose)
         edit = no_edit(action) if move.edit is None else move.edit
         made.append(WorldState(frame, nearness, clean[:, k], move.pose, move.motion, memory, edit))

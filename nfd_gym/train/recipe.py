@@ -34,3 +34,4 @@ class Recipe:
     batch: int  # records a step and process
     settings: WorldSettings
     starts: int  # start clips
+    keeps_paint: bool = True  # see PointMemory

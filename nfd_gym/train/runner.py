@@ -227,7 +227,10 @@ def load_parts(job: Job) -> Fixed:
     code = tokenizer.load(job.out / "tokenizer.safetensors", shape)
     filmed, sky = atlas.load(job.out / "atlas.npz")
     shown = templates.load(job.out / "templates.npy")
-    memory = PointMemory(shape.height, shape.width, job.recipe.fov_y, filmed, sky, shown)
+    memory = PointMemory(
+        shape.height, shape.width, job.recipe.fov_y, filmed, sky, shown,
+        keeps_paint=job.recipe.keeps_paint,
+    )  # fmt: skip
     path = job.out / "body.safetensors"
     moved = body.load(path, job.recipe.body) if path.exists() else EyeBody(job.recipe.body)
     return Fixed(code, memory, moved.eval().requires_grad_(False))

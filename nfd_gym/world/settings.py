@@ -23,6 +23,7 @@ class WorldSettings:
     context: str = "auto"  # keys and values kept: "noisy" the last step's, "exact" by an own pass
     temperature: float = 1.0  # scale of the noise that sampling starts from; 0: the mean picture
     latent_limit: float = 8.0  # generated latents are clamped to this many standard deviations
+    trust: float = 255.0  # grey levels by which a frame may differ from what memory knows
     hold: float = 1.5  # grey levels: a token that changes less keeps the remembered pixels
 
     def __post_init__(self) -> None:
@@ -36,7 +37,7 @@ class WorldSettings:
         for name in ("fps", "latent_limit"):
             if not 0 < getattr(self, name) < math.inf:
                 raise WorldError(f"{name} must be positive, got {getattr(self, name)}.")
-        for name in ("temperature", "hold"):
+        for name in ("temperature", "hold", "trust"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise WorldError(f"{name} must not be negative, got {getattr(self, name)}.")
         for name, known in (("context", CONTEXTS), ("method", METHODS)):

@@ -100,7 +100,7 @@ def predict(
         how.context,
         how.method,
     ).clamp(-how.latent_limit, how.latent_limit)
-    frame, nearness = render(world.tokenizer, latents, view, how.hold)
+    frame, nearness = render(world.tokenizer, latents, view, how.hold, how.trust)
     memory = world.memory.write(memory, view, frame, nearness, move.pose)
     edit = no_edit(action) if move.edit is None else move.edit
     return WorldState(frame, nearness, latents, move.pose, move.motion, memory, edit)
@@ -120,15 +120,18 @@ def condition_tokens(
     return torch.cat(parts, dim=-1)
 
 
-def render(tokenizer: Tokenizer, latents: Tensor, view: View, hold: float) -> tuple[Tensor, Tensor]:
+def render(
+    tokenizer: Tokenizer, latents: Tensor, view: View, hold: float, trust: float = 255.0
+) -> tuple[Tensor, Tensor]:
     """Latents (B,N,C) as a frame uint8 (B,H,W,3) and nearness (B,H,W), (B,0,0) without depth.
 
     A token that the view knows whole, that no edit touches and whose prediction differs from the
     view's own code by less than `hold` grey levels (root mean square) keeps the view's pixels.
-    Elsewhere, in worlds with depth, detail of sharp pixels that the code cannot hold is added.
+    Elsewhere, in worlds with depth, detail of sharp pixels that the code cannot hold is added, and
+    a pixel that memory knows stays within `trust` grey levels of it, at memory's depth.
     """
     colour, nearness = tokenizer.decode(latents)
-    code_colour, code_nearness = tokenizer.decode(tokenizer.encode(view.colour, view.nearness))
+    code_colour, _ = tokenizer.decode(tokenizer.encode(view.colour, view.nearness))
     known = (tokenizer.token_min(view.sharp) > 0) & (tokenizer.token_max(view.edited) == 0)
     change = tokenizer.token_rms(colour - code_colour) * 127.5
     still = tokenizer.spread(known & (change < hold))
@@ -137,8 +140,10 @@ def render(tokenizer: Tokenizer, latents: Tensor, view: View, hold: float) -> tu
         return to_uint8(torch.where(still, view.colour, colour)), flat
     sharp = (view.sharp >= SHARP).to(colour.dtype)
     colour = colour + sharp * (view.colour - code_colour)
-    nearness = nearness + sharp * (view.nearness - code_nearness)
-    nearness = torch.where(still, view.nearness, nearness).clamp_min(0.0)
+    sure = (view.sharp > 0) & (view.edited.sum(1, keepdim=True) == 0)
+    limit = trust / 127.5
+    colour = torch.where(sure, view.colour + (colour - view.colour).clamp(-limit, limit), colour)
+    nearness = torch.where(sure | still, view.nearness, nearness).clamp_min(0.0)
     return to_uint8(torch.where(still, view.colour, colour)), nearness[:, 0]
 
 

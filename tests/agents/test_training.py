@@ -213,8 +213,9 @@ def test_a_zip_that_unpacks_too_large_is_refused(
         Policy(zip_path)
 
 
-def test_shipped_agents_are_called_by_name() -> None:
-    assert make_rival("travel-dream").facts["setup"]["task"] == "travel"
+def test_shipped_agents_are_called_by_name(zip_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.rivals.shipped", lambda kind: {"walker": zip_path})
+    assert make_rival("walker").facts == make_rival(str(zip_path)).facts
 
 
 def test_no_pickle_is_loaded(zip_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

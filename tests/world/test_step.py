@@ -136,7 +136,8 @@ def test_priming_with_drawn_frames_leaves_the_keys_of_drawing_them(
     poses = torch.stack([state.pose, drawn.pose], 1)
     told = torch.cat([actions, actions], 1)
     prime(world, again, *both, poses, told, noises(2)[None])
-    tolerance = 1e-5 if context == "noisy" else 0.2  # exact: the code of rounded pixels
+    # exact: the code of rounded pixels, at the depth that memory knows
+    tolerance = 1e-5 if context == "noisy" else 0.3
     torch.testing.assert_close(again.keys[:, :, 0], cache.keys[:, :, 0], atol=tolerance, rtol=0)
 
 

@@ -125,7 +125,7 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
         self._tracker = None  # until the reset has succeeded there is nothing to step
         game = self._running_game(wish)
         if game.island:
-            return self._begin_on_island(game, command(wish, self.np_random))
+            return self._begin_on_island(wish, command(wish, self.np_random))
         for _ in range(SEARCHES):
             report = game.command(**command(wish, self.np_random))
             if report["report"] == "placed":
@@ -197,12 +197,17 @@ class LuantiEnv(gymnasium.Env[Frame, Any]):
             self._world = world
         return self._game
 
-    def _begin_on_island(self, game: "Game", order: dict[str, Any]) -> tuple[Frame, dict[str, Any]]:
-        game.load()
-        for _ in range(SEARCHES):
-            report = game.command(**order)
-            if game.arrive((report["x"], report["y"], report["z"])):
-                return self._begin(game)
+    def _begin_on_island(self, wish: Wish, order: dict[str, Any]) -> tuple[Frame, dict[str, Any]]:
+        """In the running game, else in a fresh one: an edit that it cannot undo ends the old."""
+        for fresh in (False, True):
+            if fresh:
+                self._drop_game()
+            game = self._running_game(wish)
+            game.load()
+            for _ in range(SEARCHES):
+                report = game.command(**order)
+                if game.arrive((report["x"], report["y"], report["z"])):
+                    return self._begin(game)
         raise RuntimeError("the player cannot stand there; name another place.")
 
     def _begin(self, game: "Game") -> tuple[Frame, dict[str, Any]]:

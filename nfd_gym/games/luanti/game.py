@@ -23,7 +23,7 @@ START_SECONDS = 120.0  # of one attempt; typical is 3, on a machine that is ten 
 FRAME_SECONDS = 30.0  # typical is 0.005 on the island, 0.015 in Minetest Game
 MESH_US = 300_000  # a picture of the island waits so long for the meshes of changed blocks
 LOAD_SECONDS = 90.0  # for the whole island to arrive; typical is 5
-REST_SECONDS = 1.0  # for a teleported player to have arrived; typical is 0.1
+REST_SECONDS = 2.0  # for a teleported player to have arrived; typical is 0.1
 ATTEMPTS = 3
 PIXEL_DEGREES = 0.15  # mouse_sensitivity in game.conf
 # The pointer is put back to the window's centre at every frame and cannot leave the screen, so the

@@ -46,8 +46,9 @@ ISLAND = Recipe(
         rays=True,
     ),
     loss=FlowLoss(),
-    loop=LoopConfig(minutes=60.0, lr=1.5e-3, ema=0.998, bf16=True),
+    loop=LoopConfig(minutes=54.0, lr=1.5e-3, ema=0.998, bf16=True),
     batch=12,
-    settings=WorldSettings(),
+    settings=WorldSettings(temperature=0.0, trust=24.0),
+    keeps_paint=False,
     starts=40,
 )

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from nfd_gym.model.eye import STEP, EyeBody, EyeBodyConfig
+from nfd_gym.model.eye import CELLS, STEP, EyeBody, EyeBodyConfig
 from nfd_gym.train import checkpoint
 from nfd_gym.train.views import Legs
 
 BATCH, RATE = 512, 2e-3
+WALKED = 8  # inputs before the displacements: the keys of EyeBodyConfig.walk
 
 
 def fit(folders: list[Path], config: EyeBodyConfig, steps: int, seed: int = 0) -> EyeBody:
@@ -26,13 +27,25 @@ def fit(folders: list[Path], config: EyeBodyConfig, steps: int, seed: int = 0) -
             group["lr"] = RATE * max(0.01, 1 - number / steps)
         index = torch.multinomial(rare.float(), BATCH, True, generator=random)
         rows = {name: values[index] for name, values in ticks.items()}
-        legs = F.smooth_l1_loss(body.legs(rows["inputs"]), rows["step"] / STEP, beta=0.05)
+        inputs = shaken(rows["inputs"], random)
+        legs = F.smooth_l1_loss(body.legs(inputs), rows["step"] / STEP, beta=0.05)
         logits = body.event_logits(rows["motion"], rows["action"], rows["pointed"])
         hands = F.cross_entropy(logits, rows["event"].long())
         optimiser.zero_grad()
         (legs + 0.1 * hands).backward()
         optimiser.step()
     return body.eval().requires_grad_(False)
+
+
+def shaken(inputs: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Inputs (B,·) with noise on the remembered displacements and the place in the cell: in a
+    rollout they are the body's own, and their errors must die out."""
+    out = inputs.clone()
+    moved, place = slice(WALKED, WALKED + 6), slice(WALKED + 6 + CELLS, WALKED + 9 + CELLS)
+    scale = torch.rand(len(out), 1, generator=random)
+    out[:, moved] += 0.3 * scale * torch.randn(len(out), 6, generator=random)
+    out[:, place] += 0.04 * scale * torch.randn(len(out), 3, generator=random)
+    return out
 
 
 def load_ticks(folders: list[Path]) -> dict[str, torch.Tensor]:
