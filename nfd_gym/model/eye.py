@@ -214,8 +214,10 @@ class EyeBody(nn.Module):
         out = wished.clone()
         for env in range(len(wished)):
             full = {tuple(cell) for cell in around[env][solid[env]].tolist()}
-            old, new = state.pose[env, :3].tolist(), wished[env, :3].tolist()
-            out[env, :3] = torch.tensor(resolve(old, new, full.__contains__, BOX))
+            x, y, z, *_ = state.pose[env].tolist()
+            right, up, far, *_ = wished[env].tolist()
+            place = resolve((x, y, z), (right, up, far), full.__contains__, BOX)
+            out[env, :3] = torch.tensor(place)
         return out
 
     def _slot(self, slot: Tensor, action: Tensor) -> Tensor:

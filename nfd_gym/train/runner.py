@@ -250,7 +250,16 @@ def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
         return
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ["MASTER_PORT"] = str(_free_port())
-    spawn(work, args=(job,), nprocs=job.workers, join=True)
+    spawn(_work_and_leave, args=(work, job), nprocs=job.workers, join=True)
+
+
+def _work_and_leave(rank: int, work: Callable[[int, Job], None], job: Job) -> None:
+    """Side effect: ends the process without the destructors of libraries: now and then one of
+    gloo's threads is still there, and the whole training would fail with it after its last save."""
+    work(rank, job)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _free_port() -> int:
