@@ -24,7 +24,6 @@ from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig, depth_code
 from nfd_gym.presets import PRESETS
-from nfd_gym.shipped import DEFAULT_WORLD, shipped
 from nfd_gym.world import Drift, World, save_world
 from tests.camera import CameraWorld, TurningBody, TurningMemory, camera_clip
 from tests.points import save_points_world
@@ -43,13 +42,6 @@ settings.load_profile("nfd")
 
 ROOT = Path(__file__).parents[1]
 FAR_LEVELS = 16
-
-
-# Until the world is in the package: the tests run as soon as its folder exists.
-needs_world = pytest.mark.skipif(
-    DEFAULT_WORLD not in shipped("worlds"),
-    reason=f"{DEFAULT_WORLD} is not in nfd_gym/assets/worlds",
-)
 
 
 class NetworkBlocked(RuntimeError):

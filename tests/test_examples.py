@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from nfd_gym.shipped import DEFAULT_WORLD
-from tests.conftest import needs_world
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -28,7 +27,6 @@ def test_examples_run_in_an_untrained_world(
 
 
 @pytest.mark.slow
-@needs_world
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run_in_the_shipped_world(
     example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,15 +10,11 @@ from pathlib import Path
 import pytest
 
 from nfd_gym.eval import results
-from tests.conftest import needs_world
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
-FOUND = re.findall(r"<!-- run(: world)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
-BLOCKS = [
-    pytest.param(code, marks=[needs_world] if world else [], id=str(number))
-    for number, (world, code) in enumerate(FOUND)
-]
+FOUND = re.findall(r"<!-- run(?:: world)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS = [pytest.param(code, id=str(number)) for number, code in enumerate(FOUND)]
 SHELL = [
     line.split("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import needs_world
-
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
@@ -84,7 +82,6 @@ def test_the_wheel_holds_every_tracked_asset_and_package(wheel: Path) -> None:
     assert not foreign, f"the wheel holds untracked {sorted(foreign)[:5]}"
 
 
-@needs_world
 def test_every_world_steps_from_an_installed_wheel(installed: Path, tmp_path: Path) -> None:
     done = run(installed, tmp_path, "-c", STEP_EVERY_WORLD)
     assert done.returncode == 0, done.stderr
@@ -93,7 +90,6 @@ def test_every_world_steps_from_an_installed_wheel(installed: Path, tmp_path: Pa
     assert all(str(installed) in told[key] for key in ("file", "agents"))
 
 
-@needs_world
 def test_ten_frames_are_played_from_an_installed_wheel(installed: Path, tmp_path: Path) -> None:
     words = ("--headless", "--frames", "10", "--out", "play.mp4", "--engine", "eager")
     done = run(installed, tmp_path, "-m", "nfd_gym", "play", *words)

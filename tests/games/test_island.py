@@ -16,6 +16,7 @@ from nfd_gym.games.bench import _family
 from nfd_gym.games.luanti import check
 from nfd_gym.games.luanti.env import LuantiEnv
 from nfd_gym.games.luanti.spec import EYE_HEIGHT, FENCE, FOV_Y, KINDS, SEA_TOP
+from tests.games.hands import press
 
 pytestmark = [
     pytest.mark.luanti,
@@ -36,14 +37,6 @@ def env() -> Iterator[LuantiEnv]:
 
 def at(env: LuantiEnv, place: dict[str, Any]) -> tuple[Frame, dict[str, Any]]:
     return env.reset(options={"place": place})
-
-
-def press(
-    env: LuantiEnv, *keys: str, down: float = 0.0, right: float = 0.0
-) -> tuple[Frame, dict[str, Any]]:
-    turn = np.array([down, right], np.float32)
-    frame, _, _, _, info = env.step({**env.codec.noop(), **dict.fromkeys(keys, 1), "camera": turn})
-    return frame, info
 
 
 def film(env: LuantiEnv, ticks: int, seed: int) -> tuple[Frame, Frame, Frame]:

@@ -21,6 +21,7 @@ from nfd_gym.games.bench import own_temporary_folder, traces
 from nfd_gym.games.luanti import check
 from nfd_gym.games.luanti.env import LuantiEnv
 from nfd_gym.games.luanti.gate import GameDied
+from tests.games.hands import press
 
 pytestmark = [
     pytest.mark.luanti,
@@ -36,14 +37,6 @@ def env() -> Iterator[LuantiEnv]:
     made.reset(seed=1, options={"place": {"position": (53.0, 0.0)}})
     yield made
     made.close()
-
-
-def press(
-    env: LuantiEnv, *keys: str, down: float = 0.0, right: float = 0.0
-) -> tuple[Frame, dict[str, Any]]:
-    turn = np.array([down, right], np.float32)
-    frame, _, _, _, info = env.step({**env.codec.noop(), **dict.fromkeys(keys, 1), "camera": turn})
-    return frame, info
 
 
 def level(env: LuantiEnv, pitch: float = 5.0) -> tuple[Frame, dict[str, Any]]:
