@@ -13,6 +13,7 @@ import torch
 
 from nfd_gym.data import Source, open_source
 from nfd_gym.eval import results
+from nfd_gym.eval.metrics import psnr
 from nfd_gym.eval.staying import (
     NEAR,
     Replay,
@@ -20,7 +21,6 @@ from nfd_gym.eval.staying import (
     drift,
     edited_region,
     free_runs,
-    psnr,
     replay,
 )
 from nfd_gym.model.pixels import to_uint8
@@ -86,7 +86,7 @@ def free_table(world: World, source: Source, runs: int, frames: int, engine: str
 
 
 @torch.no_grad()
-def memory_alone(world: World, run: Replay) -> np.ndarray[Any, np.dtype[np.float64]]:
+def memory_alone(world: World, run: Replay) -> np.ndarray[Any, np.dtype[np.float32]]:
     """dB of the memory's view at the game's pose (T,), edits as the dream made them; no net."""
     memory, clip = world.memory, run.clip
     assert clip.pose is not None and clip.depth is not None

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data.clip import Clip
+from nfd_gym.eval.metrics import psnr
 from nfd_gym.memory.blocks import cube_entry
 from nfd_gym.memory.geometry import pixel_rays
 from nfd_gym.runtime.session import Session
@@ -34,7 +35,7 @@ class Replay:
     milliseconds: NDArray[np.float32]  # (T-1,)
 
     @property
-    def psnr(self) -> NDArray[np.float64]:
+    def psnr(self) -> NDArray[np.float32]:
         """dB of every frame against the game's (T,)."""
         return psnr(self.frames, self.clip.frames)
 
@@ -79,12 +80,6 @@ def replay(
         clip.cut(0, stop), np.stack(frames), np.stack(near), np.stack(poses), np.stack(edits),
         np.array(cost, np.float32),
     )  # fmt: skip
-
-
-def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """dB of frames (T,H,W,3) against others."""
-    error = (a.astype(np.float32) - b.astype(np.float32)) ** 2
-    return np.asarray(10 * np.log10(255**2 / np.maximum(error.mean((1, 2, 3)), 1e-3)))
 
 
 def back(run: Replay) -> dict[str, float]:

@@ -34,7 +34,6 @@ class ViewSettings:
     rewrite: int = 4  # ticks between writes after an edit
     hidden: float = 0.25  # share of the views with a region made unknown
     blank: float = 0.05  # share of the views of which nothing is known
-    stretch: int = 90  # ticks of a stretch that starts with an empty clip memory
 
 
 class Record(NamedTuple):
@@ -77,22 +76,16 @@ def edits_of(clip: Clip, kinds: tuple[str, ...]) -> tuple[Tensor, Tensor, Tensor
 @torch.no_grad()
 def replay(
     memory: PointMemory, body: EyeBody, tokenizer: Tokenizer, clip: Clip, kinds: tuple[str, ...],
-    settings: ViewSettings, random: np.random.Generator, write_all: bool = False,
+    settings: ViewSettings, random: np.random.Generator,
 ) -> Iterator[tuple[Record | None, Legs]]:  # fmt: skip
-    """Every tick of a clip in order: its record if it is kept, and what the body learns from it.
-
-    `write_all`: every frame is written to memory, as in a world without an atlas.
-    """
+    """Every tick of a clip in order: its record if it is kept, and what the body learns from it."""
     assert clip.depth is not None and clip.pose is not None
     frames = torch.from_numpy(clip.frames)
     nearness = torch.from_numpy(clip.depth.astype(np.float32) / DEPTH_ONE)
     poses, actions = torch.from_numpy(clip.pose), torch.from_numpy(clip.actions)
     events, edits, cells = edits_of(clip, kinds)
     motion, control = body.trace(poses, actions, events)
-    if write_all:
-        state = memory.start(frames[None, :1], nearness[None, :1], poses[None, :1])
-    else:
-        state = memory.empty(1)
+    state = memory.empty(1)
     since = 10**6
     for t in range(1, len(clip)):
         kind, pose = int(edits[t]), poses[t : t + 1]
@@ -106,9 +99,7 @@ def replay(
         since = 0 if kind else since + 1
         often = settings.after_every if since < settings.after_edit else settings.every
         kept = kind > 0 or random.random() < 1.0 / often
-        written = (
-            write_all or kind > 0 or (since < settings.after_edit and since % settings.rewrite == 0)
-        )
+        written = since < settings.after_edit and since % settings.rewrite == 0
         if not (kept or written):
             yield None, legs
             continue
