@@ -42,7 +42,8 @@ class Dream:
         session: Session | None = None,
     ) -> None:
         self.how = how
-        self.world = open_world(world, how.device)
+        opened = open_world(world, how.device)
+        self.world = opened if how.atlas else opened.without_atlas()
         codec = self.world.codec
         self.codec = codec if how.action_space is None else codec.with_preset(how.action_space)
         self.action_space = self.codec.space()

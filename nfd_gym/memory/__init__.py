@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nfd_gym.model.body import Edit
 
-__all__ = ["Edit", "Memory", "MemoryState", "View"]
+__all__ = ["Edit", "Memory", "MemoryState", "Pointed", "View"]
 
 MemoryState = Any  # a NamedTuple of tensors (B, ...), () where nothing is remembered
 
@@ -24,6 +24,15 @@ class View(NamedTuple):
     sharp: Tensor  # (B,1,H,W) 0 unknown, 1 known at the resolution of the picture
     edited: Tensor  # (B,E,H,W) 1 where a commanded edit opens the picture; E kinds of edit
     open: Tensor  # (B,1,H,W) 1 where the picture may be written to memory
+
+
+class Pointed(NamedTuple):
+    """What the middle of a view shows."""
+
+    distance: Tensor  # (B,) metres
+    inner: Tensor  # (B,3) long, the block there
+    outer: Tensor  # (B,3) long, the free cell before it
+    colour: Tensor  # (B,3) 0..1, mean of the block's side; black where it was never seen
 
 
 class Memory(Protocol):

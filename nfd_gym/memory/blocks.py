@@ -1,14 +1,13 @@
-"""Blocks of the lattice and their surfels: entering, pointing at, removing and painting them."""
+"""Blocks of the lattice: entering and pointing at them, painting and removing their surfels."""
 
 import torch
 from torch import Tensor
 
-from nfd_gym.memory.atlas import owner_cell
+from nfd_gym.memory.atlas import NORMALS
 from nfd_gym.memory.geometry import axes
 from nfd_gym.memory.surfels import ANY, Surfels
 
 SNAP, SNAP_SHARE = 0.15, 0.03  # metres and share of the depth within which lattice planes attract
-SHELL = 4  # squares along a face of a placed block that was not seen yet
 
 
 def pixel_surfels(
@@ -39,13 +38,16 @@ def pixel_surfels(
     return Surfels(eye + depth[:, None] * ray, facing.to(torch.uint8), size, colour)
 
 
-def remove_cell(painted: Surfels, env: int, cell: Tensor) -> None:
-    """Frees the painted surfels of a cell's own faces, and camera-facing ones inside it."""
-    position, facing = painted.position[env], painted.facing[env]
-    near = ((position - cell).abs().amax(-1) < 0.51) & (painted.size[env] > 0)
-    rows = near.nonzero()[:, 0]
-    own = (owner_cell(position[rows], facing[rows]) == cell).all(-1) | (facing[rows] == ANY)
-    painted.size[env][rows[own]] = 0.0
+def owner_cell(position: Tensor, facing: Tensor) -> Tensor:
+    """Cells (N,3) long whose sides squares at (N,3) are part of."""
+    normals = torch.from_numpy(NORMALS).to(position)
+    return torch.round(position - 0.25 * normals[facing.long().clamp_max(5)]).long()
+
+
+def remove_cell(painted: Surfels, cell: Tensor) -> Surfels:
+    """Painted surfels (P,) less those in a cell or on its sides."""
+    inside = (painted.position - cell).abs().amax(-1) < 0.51
+    return painted._replace(size=torch.where(inside, 0.0, painted.size))
 
 
 def cube_entry(rays: Tensor, pose: Tensor, cell: Tensor) -> Tensor:
@@ -86,32 +88,3 @@ def front_sides(surfels: Surfels, pose: Tensor) -> Surfels:
     away = torch.where(surfels.facing % 2 == 1, along, -along)
     chosen = ((away < 0) | (surfels.facing == ANY)).nonzero()[:, 0]
     return Surfels(*(field.index_select(0, chosen) for field in surfels))
-
-
-def with_shell(new: Surfels, cell: Tensor) -> Surfels:
-    """Adds coarse squares of the mean colour on all faces of a placed block: its unseen sides hide
-    what is behind them until they are painted."""
-    on_it = (new.position - cell).abs().amax(1) < 0.51
-    if not bool(on_it.any()):
-        return new
-    mean = new.colour[on_it].float().mean(0).round().to(torch.uint8)
-    middle = (torch.arange(SHELL, device=cell.device) + 0.5) / SHELL - 0.5
-    u, v = torch.meshgrid(middle, middle, indexing="ij")
-    parts, facings = [], []
-    for facing in range(6):
-        axis, sign = facing // 2, 1.0 if facing % 2 else -1.0
-        face = torch.stack([u.flatten(), v.flatten()], dim=1)
-        columns = [c for c in range(3) if c != axis]
-        points = torch.full((SHELL * SHELL, 3), 0.5 * sign, device=cell.device)
-        points[:, columns] = face
-        parts.append(points + cell)
-        facings.append(torch.full((SHELL * SHELL,), facing, device=cell.device))
-    position = torch.cat(parts).to(torch.float32)
-    count = len(position)
-    shell = Surfels(
-        position,
-        torch.cat(facings).to(torch.uint8),
-        torch.full((count,), 1.0 / SHELL, device=cell.device),
-        mean.expand(count, 3),
-    )
-    return Surfels(*(torch.cat(pair) for pair in zip(shell, new, strict=True)))

@@ -1,22 +1,25 @@
 """Filming: an atlas gathered from RGB-D frames with known poses.
 
-Every pixel is unprojected to the face of the lattice it lies on and averaged into the texel, at the
-level whose texels are as large as the pixel's footprint. Near and frontal looks weigh most.
+Every pixel is unprojected to the face of the lattice it lies on and averaged into the texel that a
+game would have taken it from. What frames look through is not there: `seen_through`.
 """
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from nfd_gym.memory.atlas import INPLANE, LOOSE, NORMALS, SIDES, Faces
-from nfd_gym.memory.geometry import focal_length
+from nfd_gym.memory.atlas import LOOSE, NORMALS, SIDES, Atlas, Faces
+from nfd_gym.memory.geometry import focal_length, pixel_rays
+from nfd_gym.memory.raycast import cast
 from nfd_gym.memory.sky import COLUMNS, ROWS, sky_cells
+from nfd_gym.memory.texture import sample_places, whole_texels
 
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
 FAR = 120.0  # metres; what is farther is not taken in
 AXIAL = 0.93  # largest component of a normal that counts as along an axis
 LOOSE_FAR, LOOSE_LOOKS = 6.0, 6  # metres within which small things are taken in; pixels needed
-LEAST_LOOKS = 6.0  # pixels a face needs to be believed
+LEAST_LOOKS = 4.0  # pixels a face needs to be believed
 FILLED = 0.5  # share of its texels that a level needs to be a face's own
 
 
@@ -30,8 +33,18 @@ class Filming:
         self.count = 0
         self.texels = [np.zeros((1024, side * side, 4), np.float32) for side in SIDES]
         self.looks = np.zeros(1024, np.float32)
+        self.changed = np.zeros(self.shape, bool)  # cells that are not what they were: not filmed
         self.small: dict[int, list[int]] = {}  # squares off the lattice: sums and looks
         self.air = np.zeros((ROWS, COLUMNS, 4), np.float64)  # sums of sky colours, and looks
+
+    def forget_changes(self) -> None:
+        """What is filmed next is the place as it was at first."""
+        self.changed[:] = False
+
+    def change(self, cell: tuple[int, int, int]) -> None:
+        """A cell was edited: it and those around it (their light changes too) are not filmed."""
+        low = np.maximum(np.array(cell) - self.low - 1, 0)
+        self.changed[tuple(slice(a, a + 3) for a in low)] = True
 
     def add(
         self, frame: NDArray[np.uint8], nearness: NDArray[np.float32], pose: NDArray[np.float32]
@@ -55,19 +68,20 @@ class Filming:
         good = (off < tolerance) & (cosine > 0.05)
         self._loose(point, axis, toward, depth, off, frame[solid])
         rows = rows[good]
-        axis, toward, depth, cosine = axis[good], toward[good], depth[good], cosine[good]
+        axis, toward = axis[good], toward[good]
         facing = 2 * axis + (toward > 0)
         hit = plane[rows, axis]
-        exact = eye + ((hit - eye[axis]) / ray[rows, axis])[:, None] * ray[rows]
+        depth = (hit - eye[axis]) / ray[rows, axis]
+        exact = eye + depth[:, None] * ray[rows]
         cell = np.round(exact - 0.25 * NORMALS[facing]).astype(np.int64)
         cell[np.arange(len(rows)), axis] = np.round(hit - 0.5 * toward).astype(np.int64)
         place = cell - self.low
         inside = ((place >= 0) & (place < self.shape)).all(1)
-        place, facing, cell = place[inside], facing[inside], cell[inside]
-        exact, depth, cosine = exact[inside], depth[inside], cosine[inside]
-        slots = self._slots(place, facing)
-        colour = frame[solid][rows][inside].astype(np.float32)
-        self._paint(slots, exact, cell, facing, depth, cosine, colour, height)
+        inside[inside] = ~self.changed[tuple(place[inside].T)]
+        rows, facing, depth = rows[inside], facing[inside], depth[inside]
+        slots = self._slots(place[inside], facing)
+        colour = frame[solid][rows].astype(np.float32)
+        self._paint(slots, facing, depth, ray[rows], pose, colour, height)
 
     def _sky(
         self, frame: NDArray[np.uint8], rays: NDArray[np.float64], nearness: NDArray[np.float32]
@@ -125,27 +139,24 @@ class Filming:
         return flat[index].astype(np.int64)
 
     def _paint(
-        self, slots: NDArray[np.int64], exact: NDArray[np.float64], cell: NDArray[np.int64],
-        facing: NDArray[np.int64], depth: NDArray[np.float64], cosine: NDArray[np.float64],
-        colour: NDArray[np.float32], height: int,
+        self, slots: NDArray[np.int64], facing: NDArray[np.int64], depth: NDArray[np.float64],
+        ray: NDArray[np.float64], pose: NDArray[np.float32], colour: NDArray[np.float32],
+        height: int,
     ) -> None:  # fmt: skip
+        """Each pixel goes to the texel that a game would have taken it from: texture.py."""
         np.add.at(self.looks, slots, 1.0)
-        footprint = depth / focal_length(height, self.fov_y) / np.sqrt(np.maximum(cosine, 0.1))
-        level = np.ceil(np.log2(np.maximum(footprint * SIDES[0], 1.0)) - 0.25)
-        level = np.clip(level, 0, len(SIDES) - 1).astype(np.int64)
-        weight = ((cosine / depth) ** 2 * 16).astype(np.float32) + 1e-6
-        weighed = np.concatenate([colour * weight[:, None], weight[:, None]], axis=1)
-        rows = np.arange(len(slots))
-        inplane = INPLANE[facing // 2]
-        u = exact[rows, inplane[:, 0]] - cell[rows, inplane[:, 0]] + 0.5
-        v = exact[rows, inplane[:, 1]] - cell[rows, inplane[:, 1]] + 0.5
+        sample = sample_places(
+            torch.from_numpy(pose), torch.from_numpy(ray.astype(np.float32)),
+            torch.from_numpy(depth.astype(np.float32)), torch.from_numpy(facing), height,
+            self.fov_y,
+        )  # fmt: skip
+        level, a, b = (part.numpy() for part in whole_texels(sample))
+        weighed = np.concatenate([colour, np.ones((len(colour), 1), np.float32)], axis=1)
         for number, side in enumerate(SIDES):
             chosen = level == number
             if not chosen.any():
                 continue
-            a = np.clip((u[chosen] * side).astype(np.int64), 0, side - 1)
-            b = np.clip((v[chosen] * side).astype(np.int64), 0, side - 1)
-            flat = slots[chosen] * (side * side) + a * side + b
+            flat = slots[chosen] * (side * side) + a[chosen] * side + b[chosen]
             total = self.texels[number].reshape(-1, 4)
             keys, back = np.unique(flat, return_inverse=True)
             for channel in range(4):
@@ -228,3 +239,36 @@ def _rays(
     ys = (np.arange(height) + 0.5 - height / 2) / focal
     rays = forward + xs[None, :, None] * right - ys[:, None, None] * up
     return np.array([x, y, z]), rays
+
+
+class Witness:
+    """Counts, cell by cell, of how often frames saw an atlas's block and how often past it."""
+
+    def __init__(self, atlas: Atlas, fov_y: float) -> None:
+        self.atlas, self.fov_y = atlas, fov_y
+        cells = int(np.prod(atlas.shape))
+        self.seen, self.past = np.zeros(cells, np.int64), np.zeros(cells, np.int64)
+
+    def add(self, nearness: NDArray[np.float32], pose: NDArray[np.float32]) -> None:
+        """One frame's inverse depth (H,W) in 1/m from pose (5,)."""
+        height, width = nearness.shape
+        at = torch.from_numpy(pose)
+        rays = pixel_rays(at[None], height, width, self.fov_y)[0].reshape(-1, 3)
+        hits = cast(self.atlas.space, self.atlas.low, at[:3], rays)
+        near = torch.from_numpy(nearness)
+        # at an outline the nearest of the pixels around counts
+        around = F.max_pool2d(near[None, None], 3, 1, 1)[0, 0].flatten().clamp_min(1e-6)
+        solid = hits.cell >= 0
+        past = solid & (1.0 / around > 1.03 * hits.depth + 0.1)
+        seen = solid & ((near.flatten() * hits.depth - 1).abs() < 0.03)
+        for counts, chosen in ((self.past, past), (self.seen, seen)):
+            counts += np.bincount(hits.cell[chosen].numpy(), minlength=len(counts))
+
+    def kept(self, faces: Faces) -> Faces:
+        """Faces less those of blocks that were seen through more often than seen."""
+        index, _ = self.atlas.place(torch.from_numpy(faces.cell.astype(np.int64)))
+        keep = self.past[index.numpy()] <= self.seen[index.numpy()]
+        return faces._replace(
+            cell=faces.cell[keep], facing=faces.facing[keep], level=faces.level[keep],
+            texels=faces.texels[keep],
+        )  # fmt: skip

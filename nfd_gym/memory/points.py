@@ -1,13 +1,13 @@
-"""Memory of points: filmed surfels (the atlas), painted surfels, the sky, and commanded edits.
+"""Memory of points: filmed faces of blocks (the atlas), painted squares, the sky, commanded edits.
 
-Trust has an order. Filmed surfels are never removed by looking: only a commanded edit removes those
+Trust has an order. Filmed faces are never removed by looking: only a commanded edit removes those
 of a dug cell. The net's pictures are written where nothing was known, inside a commanded edit, or
-where a painted surfel is much coarser than the picture.
+where a painted square is much coarser than the picture.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,43 +15,45 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfd_gym.memory import Edit, View
-from nfd_gym.memory.atlas import NORMALS, Atlas, Keep, cell_key, owner_cell, pack, unpack
+from nfd_gym.memory import Edit, Pointed, View
+from nfd_gym.memory.atlas import NORMALS, SIDES, Atlas, face_squares, mip_maps, pack, unpack
 from nfd_gym.memory.blocks import (
     cube_entry,
     front_sides,
+    owner_cell,
     pixel_surfels,
     pointed_cell,
     remove_cell,
-    with_shell,
 )
 from nfd_gym.memory.chart import joined, map_from_above, ply
-from nfd_gym.memory.geometry import focal_length, pixel_rays, project
+from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
 from nfd_gym.memory.picture import close_pinholes, fill_unknown
+from nfd_gym.memory.raycast import cast, with_solid, with_solids, without_solid
+from nfd_gym.memory.render import Scene, render, rows_of
 from nfd_gym.memory.sky import sky_cells
-from nfd_gym.memory.surfels import ANY, Drawn, Surfels, draw
-from nfd_gym.memory.templates import (
-    Templates,
-    face,
-    no_templates,
-    pack_templates,
-    unpack_templates,
-)
+from nfd_gym.memory.surfels import ANY, Surfels, draw
+from nfd_gym.memory.templates import Templates, no_templates, pack_templates, unpack_templates
 
-MIDDLE = 4  # pixels around the middle that tell what is pointed at
 DUG = 1  # edit kinds: 0 none, 1 dug, 2 + k placed block of kind k
 COARSE = 0.12  # sharpness below which painted surfels may be painted again
 CLOSEST = 0.4  # metres; nothing is painted nearer to the eye
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
+ENOUGH = 8  # painted squares on its sides that make a cell a block
+SMALL_THINGS = 30.0  # metres up to which squares off the lattice are drawn
+MIDDLE, MIDDLE_FOV = 4, 2.0  # pixels and degrees of the picture that tells what is pointed at
+NO_FACE = -1  # key of a free slot of changed faces
 
 
 class Points(NamedTuple):
     painted: Surfels  # (B,P,...) a ring; size 0 = free
     head: Tensor  # (B,) long, next slot of the ring
-    cells: Tensor  # (B,E,3) long, edited cells, newest last
-    kinds: Tensor  # (B,E) long, 0 = free
+    space: Tensor  # (B,X,Y,Z) uint8, free boxes, see raycast
+    keys: Tensor  # (B,R) long, a ring: 6 * cell + facing of faces that edits brought; NO_FACE: free
+    rows: Tensor  # (B,R) long, their textures; -1: unknown
+    changed: Tensor  # (B,) long, next slot of that ring
+    gone: Tensor  # (B,L) bool, squares off the lattice that were dug away
     sky: Tensor  # (B,SH,SW,4) uint8: colour and whether it was seen
-    now: Edit  # the edit of this tick
+    now: Edit  # the edit of this tick, where it shows what no texture is known of
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,14 @@ class PointMemory:
     templates: Templates = field(default_factory=no_templates)
     painted: int = 131072  # P
     keeps_paint: bool = True  # what the net painted is remembered; False: drawn anew every frame
-    most_edits: int = 512  # E
+    most_faces: int = 4096  # R
     edits: int = 2  # masks of a view: dug, placed
 
     kind = "points"
 
     def config(self) -> dict[str, Any]:
         """JSON-able settings, as `build` takes them."""
-        names = ("height", "width", "fov_y", "painted", "most_edits", "keeps_paint")
+        names = ("height", "width", "fov_y", "painted", "most_faces", "keeps_paint")
         return {name: getattr(self, name) for name in names}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -89,16 +91,27 @@ class PointMemory:
         templates = unpack_templates(tensors["templates"])
         return cls(atlas=Atlas(faces), sky=torch.from_numpy(sky), templates=templates, **config)
 
-    def pointed(self, state: Points, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the middle of the view at `pose` (B,5) shows, before any edit: see `pointed_cell`.
-        Only a few pixels around the middle are drawn."""
-        share = MIDDLE / self.height * math.tan(math.radians(self.fov_y) / 2)
-        fov = 2 * math.degrees(math.atan(share))
-        small = replace(self, height=MIDDLE, width=MIDDLE, fov_y=fov)
-        depth = torch.stack(
-            [small.drawn(state, env, pose[env])[0].depth for env in range(len(pose))]
-        )
-        return pointed_cell(1.0 / depth, pose)
+    def without_atlas(self) -> "PointMemory":
+        """A memory of which nothing was filmed: all is painted, and what was painted is kept."""
+        sky = torch.zeros_like(self.sky)
+        return replace(self, atlas=self.atlas.emptied(), sky=sky, keeps_paint=True)
+
+    @cached_property
+    def _texels(self) -> NDArray[np.uint8]:
+        """Textures (T,16,16,3): of the atlas's faces, placed blocks, and faces laid bare."""
+        placed = self.templates.placed.reshape(-1, *self.templates.placed.shape[2:])
+        return np.concatenate([self.atlas.faces.texels, placed, self.templates.texels])
+
+    @cached_property
+    def _textures(self) -> Tensor:
+        return mip_maps(self._texels).to(self.sky.device)
+
+    @cached_property
+    def _finest(self) -> Tensor:
+        """Finest filmed level (T,) of each texture."""
+        known = self.atlas.faces.level.astype(np.int64)
+        full = np.zeros(len(self._texels) - len(known), np.int64)
+        return torch.from_numpy(np.concatenate([known, full])).to(self.sky.device)
 
     def empty(self, num_envs: int) -> Points:
         device = self.sky.device
@@ -114,8 +127,11 @@ class PointMemory:
                 zeros(self.painted, 3, dtype=torch.uint8),
             ),
             zeros(dtype=torch.long),
-            zeros(self.most_edits, 3, dtype=torch.long),
-            zeros(self.most_edits, dtype=torch.long),
+            self.atlas.space.expand(num_envs, -1, -1, -1),
+            zeros(self.most_faces, dtype=torch.long) + NO_FACE,
+            zeros(self.most_faces, dtype=torch.long),
+            zeros(dtype=torch.long),
+            zeros(len(self.atlas.loose.size), dtype=torch.bool),
             self.sky.expand(num_envs, -1, -1, -1),
             Edit(zeros(dtype=torch.long), zeros(3, dtype=torch.long)),
         )
@@ -131,97 +147,152 @@ class PointMemory:
     # ---- edit -------------------------------------------------------------------------------
 
     def edit(self, state: Points, edit: Edit | None) -> Points:
-        """A dug cell loses its surfels and shows what was behind it; a placed one gets its faces.
-
-        Both come from templates. Where there is none for it the picture is opened instead: the
-        read that follows marks the cell as edited, and the net paints it.
-        """
+        """A dug cell is free and shows the hidden sides of the blocks around it; a placed one is
+        solid and has six faces. Their textures come from templates; where there is none the read
+        that follows marks the cell as edited, and the net paints it."""
         calm = Edit(torch.zeros_like(state.now.kind), state.now.cell)
+        state = state._replace(now=calm)
         if edit is None or not bool((edit.kind > 0).any()):
-            return state._replace(now=calm)
-        cells, kinds = state.cells.clone(), state.kinds.clone()
-        painted, head = Surfels(*(field.clone() for field in state.painted)), state.head.clone()
-        opened = edit.kind.clone()
-        for env in (edit.kind > 0).nonzero()[:, 0].tolist():
-            cell, kind = edit.cell[env], int(edit.kind[env])
-            same = (cells[env] == cell).all(-1) & (kinds[env] > 0)
-            slot = int(same.nonzero()[0]) if bool(same.any()) else int(kinds[env].argmin())
-            if kinds[env, slot] > 0 and not bool(same.any()):  # full: the oldest is forgotten
-                cells[env], kinds[env] = cells[env].roll(-1, 0), kinds[env].roll(-1, 0)
-                slot = self.most_edits - 1
-            cells[env, slot], kinds[env, slot] = cell, kind
-            if kind == DUG:
-                remove_cell(painted, env, cell)
-                edited = {
-                    tuple(place): what
-                    for place, what in zip(cells[env].tolist(), kinds[env].tolist(), strict=True)
-                    if what
-                }
-                new = self._laid_bare(cell, edited)
-            else:
-                new = self._block(cell, kind - DUG - 1)
-            for faces in new:
-                self._append(painted, head, env, faces)
-            if new:
-                opened[env] = 0
-        now = Edit(opened, edit.cell)
-        return state._replace(cells=cells, kinds=kinds, painted=painted, head=head, now=now)
+            return state
+        parts = [self._edit_one(state, edit, env) for env in range(len(edit.kind))]
+        painted = Surfels(
+            *(torch.stack([part[0][i] for part in parts]) for i in range(len(Surfels._fields)))
+        )
+        space, keys, rows, changed, gone, opened = (
+            torch.stack([part[i] for part in parts]) for i in range(1, 7)
+        )
+        return state._replace(
+            painted=painted, space=space, keys=keys, rows=rows, changed=changed, gone=gone,
+            now=Edit(opened, edit.cell),
+        )  # fmt: skip
 
-    def _laid_bare(self, cell: Tensor, edited: Mapping[tuple[int, ...], int]) -> list[Surfels]:
-        """Faces of the solid neighbours of a dug cell that were hidden until now."""
-        home, faces = cell.cpu().numpy(), []
+    def _edit_one(self, state: Points, edit: Edit, env: int) -> tuple[Any, ...]:
+        """Painted squares, spaces, keys, rows, next slot, gone squares and the kind of edit that
+        the net has to paint, of one environment."""
+        kind, cell = int(edit.kind[env]), edit.cell[env]
+        painted = Surfels(*(part[env] for part in state.painted))
+        space, keys, rows = state.space[env], state.keys[env], state.rows[env]
+        changed, gone = state.changed[env], state.gone[env]
+        index, inside = self.atlas.place(cell)
+        if not kind or not bool(inside):
+            return painted, space, keys, rows, changed, gone, edit.kind[env]
+        old, place = keys, cell - self.atlas.low
+        keys = torch.where(torch.div(keys, 6, rounding_mode="floor") == index, NO_FACE, keys)
+        painted = remove_cell(painted, cell)
+        if kind == DUG:
+            new = self._laid_bare(cell, old)
+            space = without_solid(space, place)
+            gone = gone | (torch.round(self.atlas.loose.position).long() == cell).all(-1)
+        else:
+            first = len(self.atlas.faces.cell) + 6 * (kind - DUG - 1)
+            known = kind - DUG - 1 < len(self.templates.placed)
+            new = [(cell, f, first + f if known else -1) for f in range(6)]
+        for owner, facing, row in new:
+            at, there = self.atlas.place(owner)
+            if not bool(there):
+                continue
+            if int(space[tuple((owner - self.atlas.low).tolist())]):
+                space = with_solid(space, owner - self.atlas.low)
+            slot = torch.arange(len(keys), device=keys.device) == changed
+            keys = torch.where(slot, at * 6 + facing, keys)
+            rows = torch.where(slot, row, rows)
+            changed = (changed + 1) % self.most_faces
+        unknown = any(row < 0 for _, _, row in new)
+        opened = torch.where(torch.tensor(unknown), edit.kind[env], 0)
+        return painted, space, keys, rows, changed, gone, opened
+
+    def _laid_bare(self, cell: Tensor, keys: Tensor) -> list[tuple[Tensor, int, int]]:
+        """Block, facing and texture of the hidden sides that digging a cell shows. A cell beside it
+        is air, not rock, if the dug block's side towards it was seen."""
+        home, new = cell.cpu().numpy(), []
         for facing, normal in enumerate(NORMALS):
             beside = home - normal
-            is_air = self.atlas.has_face(home.tolist(), facing ^ 1)
-            known = self.atlas.has_face(beside.tolist(), facing)
-            if is_air or known or tuple(beside.tolist()) in edited:
+            if self._has_face(home, facing ^ 1, keys) or self._has_face(beside, facing, keys):
                 continue
-            texels = self.templates.of_hidden(beside, facing)
-            if texels is not None:
-                faces.append(face(cell - torch.from_numpy(normal).to(cell), facing, texels, 8))
-        return faces
+            found = self.templates.of_hidden(beside, facing)
+            first = len(self._texels) - len(self.templates.texels)
+            row = -1 if found is None else first + found
+            new.append((cell - torch.from_numpy(normal).to(cell), facing, row))
+        return new
 
-    def _block(self, cell: Tensor, kind: int) -> list[Surfels]:
-        """The six faces of a placed block."""
-        if kind >= len(self.templates.placed):
-            return []
-        return [face(cell, f, self.templates.of_placed(kind, f), 16) for f in range(6)]
+    def _has_face(self, cell: NDArray[np.int64], facing: int, keys: Tensor) -> bool:
+        index, _ = self.atlas.place(torch.from_numpy(cell).to(self.atlas.low))
+        return self.atlas.has_face(cell, facing) or bool((keys == index * 6 + facing).any())
 
     # ---- read -------------------------------------------------------------------------------
+
+    def pointed(self, state: Points, pose: Tensor) -> Pointed:
+        """What the middle of the view at `pose` (B,5) shows, before any edit."""
+        rows = [self._pointed_one(state, env, pose[env]) for env in range(len(pose))]
+        return Pointed(*(torch.stack(fields) for fields in zip(*rows, strict=True)))
+
+    def _pointed_one(self, state: Points, env: int, pose: Tensor) -> tuple[Tensor, ...]:
+        eye, forward, _, _ = axes(pose)
+        scene = self._scene(state, env)
+        hits = cast(scene.space, self.atlas.low, eye, forward[None])
+        distance = hits.depth[0].clamp_max(1000.0)
+        x, rest = divmod(max(int(hits.cell[0]), 0), self.atlas.shape[1] * self.atlas.shape[2])
+        inner = torch.tensor([x, *divmod(rest, self.atlas.shape[2])]).to(self.atlas.low)
+        inner = inner + self.atlas.low
+        outer = inner + torch.from_numpy(NORMALS[int(hits.facing[0])]).to(inner)
+        row = int(rows_of(scene, hits)[0]) if bool(hits.cell[0] >= 0) else -1
+        whole = len(self._textures) - len(self._texels)  # where the textures of one texel begin
+        colour = self._textures[whole + row].float() if row >= 0 else torch.zeros(3)
+        squares, _ = self._squares(state, env, pose, float(distance))
+        if len(squares.size):
+            drawn = draw(squares, pose, MIDDLE, MIDDLE, MIDDLE_FOV)
+            near = (1.0 / drawn.depth)[1:3, 1:3]
+            if float(near.min()) * float(distance) > 1.0:
+                away, cells, before = pointed_cell(near[None], pose[None])
+                middle = drawn.colour[1:3, 1:3].mean((0, 1))
+                return away[0], cells[0], before[0], middle / 255.0
+        return distance, inner, outer, colour / 255.0
 
     def read(self, state: Points, frame: Tensor, pose: Tensor) -> View:
         views = [self._read_one(state, env, pose[env]) for env in range(len(pose))]
         return View(*(torch.stack(fields) for fields in zip(*views, strict=True)))
 
-    def drawn(self, state: Points, env: int, pose: Tensor) -> tuple[Drawn, int]:
-        """Surfels of one environment from one pose, and how many of them are filmed."""
-        gone = state.cells[env][state.kinds[env] > 0]
-        keep = Keep(self.atlas, gone) if len(gone) else None
-        filmed = self.atlas.gather(
-            self.atlas.visible(pose, self.height, self.width, self.fov_y), keep
-        )
+    def _scene(self, state: Points, env: int) -> Scene:
+        used = (state.keys[env] != NO_FACE).nonzero()[:, 0]
+        keys, order = state.keys[env][used].sort()
+        return Scene(
+            self.atlas, state.space[env], keys, state.rows[env][used][order], self._textures,
+            self._finest, state.sky[env],
+        )  # fmt: skip
+
+    def _squares(self, state: Points, env: int, pose: Tensor, far: float) -> tuple[Surfels, int]:
+        """Squares off the lattice up to `far` metres away and painted ones, front sides; and how
+        many of them are filmed."""
+        loose = self.atlas.loose
+        near = (loose.position - pose[:3]).abs().amax(1) < far + 1.0
+        rows = (near & ~state.gone[env]).nonzero()[:, 0]
+        filmed = front_sides(Surfels(*(part.index_select(0, rows) for part in loose)), pose)
         used = (state.painted.size[env] > 0).nonzero()[:, 0]
-        painted = Surfels(*(field[env].index_select(0, used) for field in state.painted))
-        painted = front_sides(painted, pose)
-        both = Surfels(*(torch.cat(pair) for pair in zip(filmed, painted, strict=True)))
-        return draw(both, pose, self.height, self.width, self.fov_y), len(filmed.size)
+        if not len(used):
+            return filmed, len(filmed.size)
+        painted = Surfels(*(part[env].index_select(0, used) for part in state.painted))
+        return joined([filmed, front_sides(painted, pose)]), len(filmed.size)
 
     def _read_one(self, state: Points, env: int, pose: Tensor) -> tuple[Tensor, ...]:
-        drawn, filmed = self.drawn(state, env, pose)
-        colour, depth = drawn.colour.permute(2, 0, 1) / 127.5 - 1.0, drawn.depth
-        sharp = torch.where(drawn.width > 0, (1.0 / drawn.width.clamp_min(1e-6)).clamp_max(1.0), 0)
-        loose = (drawn.owner >= filmed) & (sharp < COARSE)
-        colour, depth, sharp = close_pinholes(colour, depth, sharp)
-        rays = pixel_rays(pose[None], self.height, self.width, self.fov_y)[0]
-        rows, columns = sky_cells(rays, *state.sky.shape[1:3])
-        beyond = state.sky[env, rows, columns]
-        open_air = (sharp == 0) & (beyond[..., 3] > 0)
-        colour = torch.where(open_air, beyond[..., :3].permute(2, 0, 1) / 127.5 - 1.0, colour)
-        sharp = torch.where(open_air, torch.ones_like(sharp), sharp)
+        seen = render(self._scene(state, env), pose, self.height, self.width, self.fov_y)
+        colour, depth, sharp = seen.colour.permute(2, 0, 1), seen.depth, seen.sharp
+        coarse = torch.zeros_like(sharp, dtype=torch.bool)
+        squares, filmed = self._squares(state, env, pose, SMALL_THINGS)
+        if len(squares.size):
+            drawn = draw(squares, pose, self.height, self.width, self.fov_y)
+            known = sharp > 0  # on a side that no texture is known of a painted square may lie
+            front = drawn.depth < torch.where(known, 0.99 * depth - 0.01, 1.02 * depth + 0.03)
+            sure = (1.0 / drawn.width.clamp_min(1.0)) * (drawn.width > 0)
+            own, away, sure = close_pinholes(drawn.colour.permute(2, 0, 1), drawn.depth, sure)
+            colour = torch.where(front, own, colour)
+            depth, sharp = torch.where(front, away, depth), torch.where(front, sure, sharp)
+            coarse = front & (drawn.owner >= filmed) & (sure < COARSE)
+        colour = colour / 127.5 - 1.0
         nearness = torch.where(depth.isfinite(), 1.0 / depth, 0.0)
         edited = torch.zeros(2, self.height, self.width, device=pose.device)
         kind = int(state.now.kind[env])
         if kind:
+            rays = pixel_rays(pose[None], self.height, self.width, self.fov_y)[0]
             enter = cube_entry(rays, pose, state.now.cell[env])
             front = torch.where(nearness > 0, 1.0 / nearness.clamp_min(1e-6), torch.inf)
             inside = enter.isfinite() & (enter < front + 0.05)
@@ -230,29 +301,14 @@ class PointMemory:
             edited[0 if kind == DUG else 1] = inside.float()
             sharp = torch.where(inside, torch.zeros_like(sharp), sharp)
         unknown = sharp == 0
-        colour, nearness = fill_unknown(colour, nearness, unknown, keep=edited[1] > 0)
-        may_write = unknown | loose
+        colour, nearness = fill_unknown(colour, nearness, unknown, keep=depth.isfinite() & unknown)
+        may_write = unknown | coarse
         return colour, nearness[None], sharp[None], edited, may_write[None].float()
 
     def solid(self, state: Points, cells: Tensor) -> Tensor:
-        """Whether cells (B,K,3) are blocks: those that own a face, less the dug, and the placed."""
-        solid = self.atlas.solid(cells)
-        keys = cell_key(cells)
-        for env in range(len(cells)):
-            kinds = state.kinds[env]
-            used = state.painted.size[env] > 0
-            if bool(used.any()):
-                middle = cells[env, len(cells[env]) // 2]
-                near = (state.painted.position[env] - middle).abs().amax(-1) <= 5
-                rows = (used & near & (state.painted.facing[env] != ANY)).nonzero()[:, 0]
-                painted = Surfels(*(part[env][rows] for part in state.painted))
-                owners = owner_cell(painted.position, painted.facing)
-                solid[env] |= torch.isin(keys[env], cell_key(owners))
-            if bool((kinds > 0).any()):
-                edited = cell_key(state.cells[env])
-                solid[env] &= ~torch.isin(keys[env], edited[kinds == DUG])
-                solid[env] |= torch.isin(keys[env], edited[kinds > DUG])
-        return solid
+        """Whether cells (B,K,3) are blocks."""
+        index, inside = self.atlas.place(cells)
+        return (state.space.flatten(1).gather(1, index) == 0) & inside
 
     # ---- for people -------------------------------------------------------------------------
 
@@ -268,15 +324,24 @@ class PointMemory:
         return [ply(self._all(state, env, level=1)) for env in range(len(pose))]
 
     def _all(self, state: Points, env: int, level: int) -> Surfels:
-        """Filmed surfels at one level of detail, less the dug, and painted ones."""
-        filmed = self.atlas.levels[level].surfels
-        gone = state.cells[env][state.kinds[env] > 0]
-        if len(gone):
-            keys = cell_key(owner_cell(filmed.position, filmed.facing))
-            size = torch.where(torch.isin(keys, cell_key(gone)), 0.0, filmed.size)
-            filmed = filmed._replace(size=size)
-        painted = Surfels(*(field[env] for field in state.painted))
-        return joined([filmed, self.atlas.loose, painted])
+        """Faces at one level of detail as squares, less the dug, and painted squares."""
+        faces = self.atlas.faces
+        index, _ = self.atlas.place(torch.from_numpy(faces.cell.astype(np.int64)))
+        stands = (state.space[env].flatten()[index] == 0).cpu().numpy()
+        used = ((state.keys[env] != NO_FACE) & (state.rows[env] >= 0)).nonzero()[:, 0]
+        keys = state.keys[env][used].cpu().numpy()
+        cells = np.stack(np.unravel_index(keys // 6, self.atlas.shape), 1)
+        both = face_squares(
+            np.concatenate([faces.cell[stands], cells + self.atlas.low.cpu().numpy()]),
+            np.concatenate([faces.facing[stands], (keys % 6).astype(np.uint8)]),
+            self._texels[
+                np.concatenate([np.flatnonzero(stands), state.rows[env][used].cpu().numpy()])
+            ],
+            SIDES[level], self.sky.device,
+        )  # fmt: skip
+        loose = self.atlas.loose
+        loose = loose._replace(size=torch.where(state.gone[env], 0.0, loose.size))
+        return joined([both, loose, Surfels(*(field[env] for field in state.painted))])
 
     # ---- write ------------------------------------------------------------------------------
 
@@ -286,7 +351,7 @@ class PointMemory:
         if not (self.keeps_paint and bool((view.open > 0).any())):
             return state
         painted = Surfels(*(field.clone() for field in state.painted))
-        head, sky = state.head.clone(), state.sky
+        head, sky, space = state.head.clone(), state.sky, list(state.space)
         focal = focal_length(self.height, self.fov_y)
         for env in range(len(pose)):
             chosen = view.open[env, 0] > 0
@@ -306,10 +371,24 @@ class PointMemory:
             known = (view.sharp[env, 0] > 0) | (view.edited[env, 1:].amax(0) > 0)
             near = torch.where(known, view.nearness[env, 0], nearness[env]).clamp_max(1 / CLOSEST)
             new = pixel_surfels(frame[env], near, pose[env], rays, solid, focal)
-            if int(state.now.kind[env]) > DUG:
-                new = with_shell(new, state.now.cell[env])
             self._append(painted, head, env, new)
-        return state._replace(painted=painted, head=head, sky=sky)
+            space[env] = self._enclosed(space[env], new)
+        return state._replace(painted=painted, head=head, sky=sky, space=torch.stack(space))
+
+    def _enclosed(self, space: Tensor, new: Surfels) -> Tensor:
+        """Free boxes after the blocks that new squares on the lattice belong to became solid."""
+        on_it = (new.facing != ANY).nonzero()[:, 0]
+        owners = owner_cell(new.position[on_it], new.facing[on_it])
+        index, inside = self.atlas.place(owners)
+        cells, counts = torch.unique(index[inside], return_counts=True)
+        cells = cells[(counts >= ENOUGH) & (space.flatten()[cells] > 0)]
+        _, height, length = self.atlas.shape
+        places = [
+            torch.div(cells, height * length, rounding_mode="floor"),
+            torch.div(cells, length, rounding_mode="floor") % height,
+            cells % length,
+        ]
+        return with_solids(space, torch.stack(places, dim=1)) if len(cells) else space
 
     def _carve(
         self, painted: Surfels, env: int, view: View, nearness: Tensor, pose: Tensor

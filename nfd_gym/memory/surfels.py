@@ -16,6 +16,7 @@ from nfd_gym.memory.geometry import axes, focal_length
 ANY = 6  # facing of a square that always faces the camera
 NEAR = 0.05  # metres; what is closer is not drawn
 LARGEST = 40  # pixels; wider squares are drawn this wide
+SLANT = 1.45  # a square lying on its corner is so much wider
 SAME_DEPTH, SAME_DEPTH_M = 1.01, 0.02  # what lies this close behind the front is averaged with it
 
 
@@ -60,7 +61,7 @@ def draw(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) 
             owners = index.index_select(0, chosen)
             squares = Surfels(*(field.index_select(0, owners) for field in surfels))
             x, y, depth = (v.index_select(0, chosen) for v in (column, row, z))
-            side = math.ceil(high) + 1
+            side = math.ceil(SLANT * high) + 1
             cells.append(_large(squares, owners, x, y, depth, eye, rays, side, height, width))
     pixel, depth, owner = (torch.cat(part) for part in zip(*cells, strict=True))
     return _resolve(surfels, pixel, depth, owner, focal, height, width)

@@ -13,9 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nfd_gym.memory.atlas import INPLANE, NORMALS
-from nfd_gym.memory.surfels import Surfels
-
 SIDE = 16  # texels along a template
 HEIGHT_COUNTS = 3.0  # metres to the side that a metre of height is worth
 
@@ -26,22 +23,15 @@ class Templates(NamedTuple):
     facing: NDArray[np.uint8]  # (H,) ... on this side
     texels: NDArray[np.uint8]  # (H,16,16,3)
 
-    def of_placed(self, kind: int, facing: int) -> NDArray[np.uint8]:
-        """Texels (16,16,3) of a placed block's face."""
-        texels: NDArray[np.uint8] = self.placed[kind, facing]
-        return texels
-
-    def of_hidden(self, cell: NDArray[np.int64], facing: int) -> NDArray[np.uint8] | None:
-        """Texels (16,16,3) of the filmed face that is most like a hidden one; None without any."""
+    def of_hidden(self, cell: NDArray[np.int64], facing: int) -> int | None:
+        """Row of the filmed face that is most like a hidden one; None without any."""
         rows = np.flatnonzero(self.facing == facing)
         if not len(rows):
             rows = np.arange(len(self.facing))
         if not len(rows):
             return None
         off = np.abs(self.cell[rows].astype(np.int64) - cell)
-        best = rows[(off[:, [0, 2]].sum(1) + HEIGHT_COUNTS * off[:, 1]).argmin()]
-        texels: NDArray[np.uint8] = self.texels[best]
-        return texels
+        return int(rows[(off[:, [0, 2]].sum(1) + HEIGHT_COUNTS * off[:, 1]).argmin()])
 
 
 def no_templates(kinds: int = 0) -> Templates:
@@ -51,25 +41,6 @@ def no_templates(kinds: int = 0) -> Templates:
         np.zeros((kinds, 6, *tile), np.uint8), np.zeros((0, 3), np.int16),
         np.zeros(0, np.uint8), np.zeros((0, *tile), np.uint8),
     )  # fmt: skip
-
-
-def face(cell: Tensor, facing: int, texels: NDArray[np.uint8], side: int) -> Surfels:
-    """Surfels (side*side,) of the face of a cell (3,), from texels (16,16,3)."""
-    middle = (torch.arange(side) + 0.5) / side - 0.5
-    u, v = torch.meshgrid(middle, middle, indexing="ij")
-    position = torch.zeros(side * side, 3)
-    a, b = INPLANE[facing // 2]
-    position[:, a], position[:, b] = u.flatten(), v.flatten()
-    position = position + cell.cpu() + 0.5 * torch.from_numpy(NORMALS[facing])
-    block = SIDE // side
-    small = texels.reshape(side, block, side, block, 3).astype(np.float32).mean((1, 3))
-    count = side * side
-    return Surfels(
-        position.to(torch.float32).to(cell.device),
-        torch.full((count,), facing, dtype=torch.uint8, device=cell.device),
-        torch.full((count,), 1.0 / side, device=cell.device),
-        torch.from_numpy(small.round().astype(np.uint8).reshape(count, 3)).to(cell.device),
-    )
 
 
 def pack_templates(templates: Templates) -> Tensor:

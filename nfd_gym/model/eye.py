@@ -174,10 +174,11 @@ class EyeBody(nn.Module):
         if not bool((action[:, self.shape.hands] > 0.5).any()):
             nowhere = torch.zeros(len(pose), 3, dtype=torch.long, device=pose.device)
             return pose.new_zeros(len(pose), POINTED), nowhere, nowhere
-        distance, inner, outer = memory.pointed(memory_state, pose)
-        return (
-            pointed_features(pose, distance, inner, outer, self.shape.reach), inner, outer,
-        )  # fmt: skip
+        seen = memory.pointed(memory_state, pose)
+        features = pointed_features(
+            pose, seen.distance, seen.inner, seen.outer, seen.colour, self.shape.reach
+        )
+        return features, seen.inner, seen.outer
 
     def degrees(self, action: Tensor) -> Tensor:
         """Pitch and yaw (B,2) of the turn that actions (B,A) command."""
@@ -252,14 +253,14 @@ class EyeBody(nn.Module):
         ), quarter
 
 
-POINTED = 5  # numbers about what the middle of the view shows
+POINTED = 8  # numbers about what the middle of the view shows
 
 
 def pointed_features(
-    pose: Tensor, distance: Tensor, inner: Tensor, outer: Tensor, reach: float
+    pose: Tensor, distance: Tensor, inner: Tensor, outer: Tensor, colour: Tensor, reach: float
 ) -> Tensor:
     """(B,POINTED): whether the pointed block (B,3) is within reach and by how much, how far the
-    free cell before it (B,3) is beside and over the eye, and the block's height."""
+    free cell before it (B,3) is beside and over the eye, the block's height and colour (B,3)."""
     within = (distance <= reach).float()
     beside = (outer[:, [0, 2]] - pose[:, [0, 2]]).abs().amax(1).clamp_max(2.0)
     over = (outer[:, 1] - pose[:, 1]).clamp(-3.0, 3.0)
@@ -271,7 +272,7 @@ def pointed_features(
         within * over,
         within * height,
     ]
-    return torch.stack(rows, dim=1)
+    return torch.cat([torch.stack(rows, dim=1), within[:, None] * colour], dim=1)
 
 
 FASTEST = 1.6  # metres a tick, in any direction: a long fall

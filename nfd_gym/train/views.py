@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nfd_gym.data.clip import Clip
 from nfd_gym.memory import Edit, View
+from nfd_gym.memory.geometry import pixel_rays, project
 from nfd_gym.memory.picture import fill_unknown
 from nfd_gym.memory.points import DUG, PointMemory
 from nfd_gym.model.eye import EyeBody, turned_by
@@ -28,12 +29,14 @@ DEPTH_ONE = 16384.0
 class ViewSettings:
     """Which ticks are kept, and how views are spoilt so that the net can do without memory."""
 
-    every: float = 6.0  # ticks between kept views, in the mean
+    every: float = 4.5  # ticks between kept views, in the mean
     after_edit: int = 30  # ticks after an edit in which views are kept more often ...
     after_every: float = 2.5  # ... with this many between
     rewrite: int = 4  # ticks between writes after an edit
-    hidden: float = 0.25  # share of the views with a region made unknown
-    blank: float = 0.05  # share of the views of which nothing is known
+    blank: float = 0.06  # share of the views of which nothing is known ...
+    hidden: float = 0.14  # ... with a strip or boxes made unknown ...
+    clip: float = 0.4  # ... of which only what one or two earlier frames of the clip saw is known
+    back: int = 160  # ticks that those lie back at most
 
 
 class Record(NamedTuple):
@@ -99,21 +102,25 @@ def replay(
         since = 0 if kind else since + 1
         often = settings.after_every if since < settings.after_edit else settings.every
         kept = kind > 0 or random.random() < 1.0 / often
-        written = since < settings.after_edit and since % settings.rewrite == 0
+        written = memory.keeps_paint and since < settings.after_edit
+        written &= since % settings.rewrite == 0
         if not (kept or written):
             yield None, legs
             continue
         view = memory.read(state, frames[t - 1][None], pose)
         record = None
         if kept:
-            shown = spoil(view, settings, random) if not kind else view
+            earlier = Earlier(nearness, poses, t, memory.fov_y)
+            shown = spoil(view, settings, random, earlier) if not kind else view
             record = _record(tokenizer, shown, frames[t], nearness[t], pose, actions[t], control[t])
         if written:
             state = memory.write(state, view, frames[t][None], nearness[t][None], pose)
         yield record, legs
 
 
-def spoil(view: View, settings: ViewSettings, random: np.random.Generator) -> View:
+def spoil(
+    view: View, settings: ViewSettings, random: np.random.Generator, earlier: "Earlier"
+) -> View:
     """A view (1,...) of which a region, or all, is unknown, now and then."""
     draw = random.random()
     height, width = view.sharp.shape[-2:]
@@ -134,6 +141,10 @@ def spoil(view: View, settings: ViewSettings, random: np.random.Generator) -> Vi
                 h, w = int(random.uniform(4, height / 2)), int(random.uniform(4, width / 2))
                 y, x = int(random.integers(height - h)), int(random.integers(width - w))
                 hidden[y : y + h, x : x + w] = True
+    elif draw < settings.blank + settings.hidden + settings.clip:
+        hidden[:] = True
+        for _ in range(int(random.integers(1, 3))):
+            hidden &= ~earlier.saw(view.nearness[0, 0], int(random.integers(1, settings.back)))
     if not bool(hidden.any()):
         return view
     sharp = torch.where(hidden, 0.0, view.sharp)
@@ -141,6 +152,31 @@ def spoil(view: View, settings: ViewSettings, random: np.random.Generator) -> Vi
         view.colour[0], view.nearness[0, 0], sharp[0, 0] == 0, torch.zeros_like(hidden)
     )
     return view._replace(colour=colour[None], nearness=near[None, None], sharp=sharp)
+
+
+class Earlier(NamedTuple):
+    """The frames of a clip before one of them."""
+
+    nearness: Tensor  # (T,H,W) of the clip
+    poses: Tensor  # (T,5)
+    now: int
+    fov_y: float
+
+    def saw(self, nearness: Tensor, back: int) -> Tensor:
+        """Pixels (H,W) of a picture with inverse depth (H,W) that the frame `back` ticks ago showed
+        too."""
+        height, width = nearness.shape
+        then = max(0, self.now - back)
+        pose, old = self.poses[self.now : self.now + 1], self.poses[then : then + 1]
+        rays = pixel_rays(pose, height, width, self.fov_y)[0]
+        far = torch.where(nearness > 0, 1.0 / nearness.clamp_min(1e-6), 1e4)
+        points = pose[0, :3] + far[..., None] * rays
+        column, row, depth = project(points.view(1, -1, 3), old, height, width, self.fov_y)
+        x, y = column[0].floor().long(), row[0].floor().long()
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (depth[0] > 0)
+        there = self.nearness[then][y.clamp(0, height - 1), x.clamp(0, width - 1)]
+        same = (there - 1.0 / depth[0].clamp_min(1e-3)).abs() < 0.03 * there + 1 / 400
+        return (inside & same).view(height, width)
 
 
 def _record(

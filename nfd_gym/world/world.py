@@ -85,6 +85,13 @@ class World:
         """P: 5 in worlds with a camera, 0 in others."""
         return self.body.pose_width
 
+    def without_atlas(self) -> "World":
+        """The same world with an empty memory: all that is not given has to be drawn."""
+        emptied = getattr(self.memory, "without_atlas", None)
+        if emptied is None:
+            raise WorldError(f"world {self.name!r} has no atlas; leave atlas=False out.")
+        return replace(self, memory=emptied())
+
     def starts(self) -> Source:
         """The start clips; a world may come without."""
         folder = None if self.path is None else self.path / "starts"

@@ -9,6 +9,7 @@ import torch
 from nfd_gym.memory import Edit
 from nfd_gym.memory.atlas import Atlas, Faces, pack, unpack
 from nfd_gym.memory.blocks import cube_entry, pointed_cell
+from nfd_gym.memory.geometry import pixel_rays
 from nfd_gym.memory.points import DUG, PointMemory
 from nfd_gym.memory.templates import Templates, pack_templates, unpack_templates
 from nfd_gym.world.state import named_tensors
@@ -80,7 +81,7 @@ def test_a_dug_block_loses_its_faces_and_stays_dug():
     assert not bool(memory.solid(state, inner[:, None])[0, 0])
 
 
-def test_a_placed_block_hides_what_is_behind_it_from_sides_that_were_not_seen():
+def test_a_placed_block_is_painted_where_it_was_seen_and_unknown_elsewhere():
     memory = filmed()
     cell = torch.tensor([[0, 1, 3]])
     front = pose_at(-0.5, -2.0, 0, 0)
@@ -95,13 +96,13 @@ def test_a_placed_block_hides_what_is_behind_it_from_sides_that_were_not_seen():
     state = memory.edit(state, None)
     side = pose_at(3.5, 2.5, 90, 0)
     _, _, beside = seen_from(side)
-    enter = cube_entry(
-        torch.stack([torch.zeros(1, 1), torch.zeros(1, 1), torch.ones(1, 1)], -1), at[0], cell[0]
-    )
-    assert enter.shape == (1, 1)
-    seen = memory.read(state, frame, beside)
-    red = (seen.colour[0, 0] > 0.8) & (seen.colour[0, 1] < -0.8)
-    assert red.sum() > 4
+    again = memory.read(state, frame, at)
+    red = (again.colour[0, 0] > 0.8) & (again.colour[0, 1] < -0.8)
+    assert (red & block).sum() > 0.9 * block.sum()
+    rays = pixel_rays(beside, *SIZE, 72.0)[0]
+    shape = cube_entry(rays, beside[0], cell[0]).isfinite()
+    seen = memory.read(state, frame, beside)  # the unseen side hides what is behind it
+    assert shape.sum() > 20 and (seen.sharp[0, 0][shape] == 0).float().mean() > 0.8
     assert bool(memory.solid(state, cell[:, None])[0, 0])
 
 
@@ -126,11 +127,11 @@ def test_a_batch_reads_as_its_environments_do():
 
 
 def test_edits_and_painted_points_are_bounded():
-    memory = PointMemory(*SIZE, 72.0, filmed().atlas, filmed().sky, painted=64, most_edits=3)
+    memory = PointMemory(*SIZE, 72.0, filmed().atlas, filmed().sky, painted=64, most_faces=8)
     state = memory.empty(1)
     for number in range(5):
         state = memory.edit(state, edit(DUG, (number, 0, 0)))
-    assert state.cells[0].tolist() == [[2, 0, 0], [3, 0, 0], [4, 0, 0]]
+    assert state.keys.shape == (1, 8)
     sizes = [tensor.shape for _, tensor in named_tensors(state)]
     frame, near, at = seen_from(VIEWS[0])
     view = memory.read(state, frame, at)._replace(open=torch.ones(1, 1, *SIZE))
@@ -185,19 +186,31 @@ def test_a_placed_block_shows_its_template_from_every_side_and_can_be_dug_again(
 
 def test_digging_lays_solid_neighbours_bare_and_neighbours_in_the_open_not():
     memory = with_templates()
-    pose = pose_at(0.0, 0.0, 0, 40)
-    distance, inner, _ = memory.pointed(memory.empty(1), seen_from(pose)[2])
-    assert float(distance) < 5
-    state = memory.edit(memory.empty(1), Edit(torch.tensor([DUG]), inner))
-    new = state.painted.size[0] > 0
-    facings = state.painted.facing[0][new]
-    assert int(new.sum()) == 5 * 64  # four sides and the ground of the pit, not the air above it
-    assert sorted(set(facings.tolist())) == [0, 1, 3, 4, 5]
+    pose = pose_at(0.2, 0.0, 0, 40)
+    seen = memory.pointed(memory.empty(1), seen_from(pose)[2])
+    assert float(seen.distance) < 5
+    state = memory.edit(memory.empty(1), Edit(torch.tensor([DUG]), seen.inner))
+    new = state.keys[0][state.keys[0] >= 0] % 6
+    # four sides and the ground of the pit, not the air above it
+    assert sorted(new.tolist()) == [0, 1, 3, 4, 5]
     middle = shown(memory, memory.edit(state, None), pose).colour[0, :, SIZE[0] // 2, SIZE[1] // 2]
     brown = torch.tensor([120, 80, 40]) / 127.5 - 1
     assert torch.allclose(middle, brown, atol=0.05)
-    deeper = memory.edit(state, Edit(torch.tensor([DUG]), inner - torch.tensor([[0, 1, 0]])))
-    assert int((deeper.painted.size[0] > 0).sum()) == (4 + 5) * 64  # the first ground went with it
+    ground = seen.inner - torch.tensor([[0, 1, 0]])
+    assert bool(memory.solid(state, ground[:, None])[0, 0])
+    deeper = memory.edit(state, Edit(torch.tensor([DUG]), ground))
+    assert not bool(memory.solid(deeper, ground[:, None])[0, 0])
+    assert int((deeper.keys[0] >= 0).sum()) == 4 + 5  # the first ground went with it
+
+
+def test_the_middle_of_the_view_points_at_the_same_block_as_its_depth():
+    memory = filmed()
+    for pose in (pose_at(0.3, 0.1, 10, 40), pose_at(-2.0, 1.0, 100, 5), pose_at(1.0, 2.0, 251, -3)):
+        _, near, at = seen_from(pose)
+        distance, inner, outer = pointed_cell(near, at)
+        seen = memory.pointed(memory.empty(1), at)
+        assert torch.equal(seen.inner, inner) and torch.equal(seen.outer, outer)
+        assert torch.allclose(seen.distance, distance, rtol=0.02)
 
 
 def test_templates_survive_their_file():

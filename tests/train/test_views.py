@@ -22,7 +22,7 @@ from nfd_gym.world.step import predict
 from tests.memory.room import SIZE, filmed, pose_at, seen_from
 
 CODEC = KeysAndMouse("minerl", Camera(72.0))
-CLEAN = ViewSettings(every=1.0, after_every=1.0, hidden=0.0, blank=0.0)
+CLEAN = ViewSettings(every=1.0, after_every=1.0, hidden=0.0, blank=0.0, clip=0.0)
 NODES = ("island:brick", "island:plank", "island:violet")
 
 
@@ -127,7 +127,9 @@ def test_training_input_equals_play_input():
         trained = conditions(denoiser, batch)[0]
         masks = slice(30, 30 + 48)
         assert torch.allclose(trained[:, 78:], condition[:, 78:], atol=1e-5)  # rays
-        assert (trained[:, masks] - condition[:, masks]).abs().max() <= 1.1 / 255
+        # painted squares lie where the net's depth says, so a few pixels of the masks differ
+        apart = (trained[:, masks] - condition[:, masks]).abs() > 1.1 / 255
+        assert apart.float().mean() < 0.01
         # the frames that were written differ by rounding, so the codes do by little
         assert (trained[:, :30] - condition[:, :30]).abs().mean() < 0.02
 
@@ -149,7 +151,7 @@ def test_the_tick_of_an_edit_is_kept_and_its_region_is_open():
 
 def test_spoilt_views_hide_regions_and_nothing_else():
     tokenizer, body, _ = parts()
-    spoilt = ViewSettings(every=1.0, after_every=1.0, hidden=1.0, blank=0.0)
+    spoilt = ViewSettings(every=1.0, after_every=1.0, hidden=1.0, blank=0.0, clip=0.0)
     clean = list(
         replay(filmed(), body, tokenizer, clip_with_a_dig(), NODES, CLEAN, np.random.default_rng(1))
     )

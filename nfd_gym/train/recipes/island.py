@@ -31,7 +31,7 @@ ISLAND = Recipe(
     fov_y=72.0,
     tokenizer=TokenizerConfig(channels=CHANNELS, depth_channels=DEPTH_CHANNELS, whiten=0.5),
     tokenizer_frames=4000,
-    atlas_every=4,
+    atlas_every=12,
     views=ViewSettings(),
     body=BODY,
     body_steps=6000,

@@ -4,28 +4,49 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nfd_gym.data import Source
 from nfd_gym.memory.atlas import Atlas, Faces
-from nfd_gym.memory.filming import Filming
+from nfd_gym.memory.filming import Filming, Witness
+from nfd_gym.progress import Progress
 from nfd_gym.train.views import DEPTH_ONE
 
-BOUNDS = ((-180, -16, -180), (180, 64, 180))  # cells
+BOUNDS = ((-110, -16, -110), (110, 64, 110))  # cells
+WITNESSES = 3  # of so many filmed frames one says what it looks through
 
 
 def film(
     source: Source, fov_y: float, every: int, clips: int | None = None
 ) -> tuple[Faces, np.ndarray]:
-    """Faces and sky filmed from every `every`-th frame of (the first) clips."""
+    """Faces and sky filmed from every `every`-th frame of (the first) clips, away from what was
+    edited, less blocks that other frames look through."""
     filming = Filming(*BOUNDS, fov_y)
-    for index in range(len(source.names))[:clips]:
-        clip = source.read(index)
-        assert clip.depth is not None and clip.pose is not None
-        stop = min((event.frame for event in clip.events), default=len(clip))
-        for t in range(0, stop, every):
-            near = clip.depth[t].astype(np.float32) / DEPTH_ONE
-            filming.add(clip.frames[t], near, clip.pose[t])
-    return filming.faces(), filming.sky()
+    looks: list[tuple[NDArray[np.uint16], NDArray[np.float32]]] = []
+    chosen = range(len(source.names))[:clips]
+    with Progress(len(chosen), "clips filmed") as bar:
+        for index in chosen:
+            bar.add()
+            clip = source.read(index)
+            assert clip.depth is not None and clip.pose is not None
+            edits = [event for event in clip.events if event.pos is not None]
+            edits.sort(key=lambda event: event.frame)
+            filming.forget_changes()
+            for number, t in enumerate(range(index % every, len(clip), every)):
+                while edits and edits[0].frame <= t:
+                    x, y, z = (round(value) for value in edits.pop(0).pos or ())
+                    filming.change((x, y, z))
+                near = clip.depth[t].astype(np.float32) / DEPTH_ONE
+                filming.add(clip.frames[t], near, clip.pose[t])
+                if number % WITNESSES == 0 and not filming.changed.any():
+                    looks.append((clip.depth[t].copy(), clip.pose[t].copy()))
+    faces = filming.faces()
+    for turn in range(2):  # what stood behind a phantom shows only after it has gone
+        witness = Witness(Atlas(faces), fov_y)
+        for depth, pose in looks[turn::2]:
+            witness.add(depth.astype(np.float32) / DEPTH_ONE, pose)
+        faces = witness.kept(faces)
+    return faces, filming.sky()
 
 
 def save(faces: Faces, sky: np.ndarray, path: Path) -> None:

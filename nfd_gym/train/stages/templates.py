@@ -15,7 +15,7 @@ from nfd_gym.train.views import DEPTH_ONE, edits_of
 
 MARGIN = 2  # cells around the edits that are filmed
 FINE = 1  # finest levels that count: 16 and 8 texels
-EVERY = 4  # frames
+EVERY = 8  # frames
 
 
 def film(
