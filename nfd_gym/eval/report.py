@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--runs", type=int, default=12, help="free runs (default 12)")
     parser.add_argument("--frames", type=int, default=500, help="frames of a run (default 500)")
+    parser.add_argument("--no-atlas", action="store_true", help="the dream without its atlas")
     parser.add_argument("--engine", default="auto", help="as in gym.make (default auto)")
     results.add_arguments(parser)
 
@@ -48,15 +49,17 @@ def main(args: argparse.Namespace) -> int:
     world = open_world(args.world)
     if not world.has_depth:
         raise WorldError(f"world {world.name!r} has no depth; free runs need a camera world.")
-    command = f"nfd-gym eval --world {world.name}"
+    command, suffix = f"nfd-gym eval --world {world.name}", ""
+    if args.no_atlas:
+        world, command, suffix = world.without_atlas(), f"{command} --no-atlas", "-no-atlas"
     if args.data is not None:
         table = free_table(world, open_source(args.data), args.runs, args.frames, args.engine)
         told = f"{command} --data {args.data} --runs {args.runs} --frames {args.frames}"
-        print(results.markdown(results.keep(args, "free-runs", {"table": table}, told)))
+        print(results.markdown(results.keep(args, f"free-runs{suffix}", {"table": table}, told)))
     if args.probes is not None:
         table = probe_table(world, open_source(args.probes), args.engine)
         told = f"{command} --probes {args.probes}"
-        print(results.markdown(results.keep(args, "probes", {"table": table}, told)))
+        print(results.markdown(results.keep(args, f"probes{suffix}", {"table": table}, told)))
     return 0
 
 

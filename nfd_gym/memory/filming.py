@@ -20,6 +20,7 @@ FAR = 120.0  # metres; what is farther is not taken in
 AXIAL = 0.93  # largest component of a normal that counts as along an axis
 LOOSE_FAR, LOOSE_LOOKS = 6.0, 6  # metres within which small things are taken in; pixels needed
 LEAST_LOOKS = 4.0  # pixels a face needs to be believed
+NO_CELLS = np.zeros((0, 3), np.int64)
 FILLED = 0.5  # share of its texels that a level needs to be a face's own
 
 
@@ -249,8 +250,12 @@ class Witness:
         cells = int(np.prod(atlas.shape))
         self.seen, self.past = np.zeros(cells, np.int64), np.zeros(cells, np.int64)
 
-    def add(self, nearness: NDArray[np.float32], pose: NDArray[np.float32]) -> None:
-        """One frame's inverse depth (H,W) in 1/m from pose (5,)."""
+    def add(
+        self, nearness: NDArray[np.float32], pose: NDArray[np.float32],
+        edited: NDArray[np.int64] = NO_CELLS,
+    ) -> None:  # fmt: skip
+        """One frame's inverse depth (H,W) in 1/m from pose (5,); edited cells (E,3) and those
+        beside them say nothing."""
         height, width = nearness.shape
         at = torch.from_numpy(pose)
         rays = pixel_rays(at[None], height, width, self.fov_y)[0].reshape(-1, 3)
@@ -259,6 +264,9 @@ class Witness:
         # at an outline the nearest of the pixels around counts
         around = F.max_pool2d(near[None, None], 3, 1, 1)[0, 0].flatten().clamp_min(1e-6)
         solid = hits.cell >= 0
+        if len(edited):
+            around_them = torch.from_numpy(edited[:, None] + np.concatenate([NORMALS, [[0, 0, 0]]]))
+            solid &= ~torch.isin(hits.cell, self.atlas.place(around_them)[0])
         past = solid & (1.0 / around > 1.03 * hits.depth + 0.1)
         seen = solid & ((near.flatten() * hits.depth - 1).abs() < 0.03)
         for counts, chosen in ((self.past, past), (self.seen, seen)):

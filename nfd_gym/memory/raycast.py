@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nfd_gym.memory.raycast_compiled import walk
+
 FARTHEST = 15  # cells that a box reaches at most
 JUMPS = 400  # after which a ray is given up
 LOW_ROOM = 2  # boxes up to this high give way to wide ones of one layer: rays graze the ground
@@ -35,8 +37,22 @@ def cast(
         torch.full((count,), -1, dtype=torch.long, device=device),
         torch.zeros(count, dtype=torch.long, device=device),
     )
-    if not space.numel():
+    if walk is not None and device.type == "cpu":
+        first = torch.zeros(count) if begin is None else begin
+        arrays = (rays.contiguous(), first.contiguous(), *hits)
+        walk(
+            space.contiguous().numpy(), (eye - low + 0.5).numpy(), *(a.numpy() for a in arrays),
+            JUMPS,
+        )  # fmt: skip
         return hits
+    return _cast_batched(space, low, eye, rays, begin, hits)
+
+
+def _cast_batched(
+    space: Tensor, low: Tensor, eye: Tensor, rays: Tensor, begin: Tensor | None, hits: Hits
+) -> Hits:
+    """`cast` in plain torch: all rays jump together, finished ones are put aside."""
+    count, device = len(rays), rays.device
     _, height, length = space.shape
     flat = space.flatten()
     size = torch.tensor(space.shape, device=device, dtype=torch.float32)[:, None]

@@ -128,21 +128,23 @@ def render(
     A token that the view knows whole, that no edit touches and whose prediction differs from the
     view's own code by less than `hold` grey levels (root mean square) keeps the view's pixels.
     Elsewhere, in worlds with depth, detail of sharp pixels that the code cannot hold is added, and
-    a pixel that memory knows stays within `trust` grey levels of it, at memory's depth.
+    a pixel that memory knows stays within `trust` grey levels of it, more where memory is coarse,
+    at memory's depth.
     """
     colour, nearness = tokenizer.decode(latents)
     code_colour, _ = tokenizer.decode(tokenizer.encode(view.colour, view.nearness))
     known = (tokenizer.token_min(view.sharp) > 0) & (tokenizer.token_max(view.edited) == 0)
-    change = tokenizer.token_rms(colour - code_colour) * 127.5
-    still = tokenizer.spread(known & (change < hold))
+    moved = tokenizer.token_rms(colour - code_colour) * 127.5
+    still = tokenizer.spread(known & (moved < hold))
     if not nearness.shape[1]:
         flat = colour.new_zeros(len(colour), 0, 0)
         return to_uint8(torch.where(still, view.colour, colour)), flat
     sharp = (view.sharp >= SHARP).to(colour.dtype)
     colour = colour + sharp * (view.colour - code_colour)
     sure = (view.sharp > 0) & (view.edited.sum(1, keepdim=True) == 0)
-    limit = trust / 127.5
-    colour = torch.where(sure, view.colour + (colour - view.colour).clamp(-limit, limit), colour)
+    limit = trust / 127.5 / view.sharp.clamp_min(0.1).square()
+    change = torch.minimum((colour - view.colour).abs(), limit) * (colour - view.colour).sign()
+    colour = torch.where(sure, view.colour + change, colour)
     nearness = torch.where(sure | still, view.nearness, nearness).clamp_min(0.0)
     return to_uint8(torch.where(still, view.colour, colour)), nearness[:, 0]
 

@@ -22,7 +22,7 @@ def film(
     """Faces and sky filmed from every `every`-th frame of (the first) clips, away from what was
     edited, less blocks that other frames look through."""
     filming = Filming(*BOUNDS, fov_y)
-    looks: list[tuple[NDArray[np.uint16], NDArray[np.float32]]] = []
+    looks: list[tuple[NDArray[np.uint16], NDArray[np.float32], NDArray[np.int64]]] = []
     chosen = range(len(source.names))[:clips]
     with Progress(len(chosen), "clips filmed") as bar:
         for index in chosen:
@@ -32,19 +32,22 @@ def film(
             edits = [event for event in clip.events if event.pos is not None]
             edits.sort(key=lambda event: event.frame)
             filming.forget_changes()
+            edited: list[tuple[int, int, int]] = []
             for number, t in enumerate(range(index % every, len(clip), every)):
                 while edits and edits[0].frame <= t:
                     x, y, z = (round(value) for value in edits.pop(0).pos or ())
                     filming.change((x, y, z))
+                    edited.append((x, y, z))
                 near = clip.depth[t].astype(np.float32) / DEPTH_ONE
                 filming.add(clip.frames[t], near, clip.pose[t])
-                if number % WITNESSES == 0 and not filming.changed.any():
-                    looks.append((clip.depth[t].copy(), clip.pose[t].copy()))
+                if number % WITNESSES == 0:
+                    cells = np.array(edited, np.int64).reshape(-1, 3)
+                    looks.append((clip.depth[t].copy(), clip.pose[t].copy(), cells))
     faces = filming.faces()
     for turn in range(2):  # what stood behind a phantom shows only after it has gone
         witness = Witness(Atlas(faces), fov_y)
-        for depth, pose in looks[turn::2]:
-            witness.add(depth.astype(np.float32) / DEPTH_ONE, pose)
+        for depth, pose, cells in looks[turn::2]:
+            witness.add(depth.astype(np.float32) / DEPTH_ONE, pose, cells)
         faces = witness.kept(faces)
     return faces, filming.sky()
 
