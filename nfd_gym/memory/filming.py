@@ -19,7 +19,7 @@ HORIZON = 1 / 250.0  # nearness below which a pixel is sky
 FAR = 120.0  # metres; what is farther is not taken in
 AXIAL = 0.93  # largest component of a normal that counts as along an axis
 LOOSE_FAR, LOOSE_LOOKS = 6.0, 6  # metres within which small things are taken in; pixels needed
-LEAST_LOOKS = 4.0  # pixels a face needs to be believed
+LEAST_LOOKS = 12.0  # pixels a face needs to be believed
 NO_CELLS = np.zeros((0, 3), np.int64)
 FILLED = 0.5  # share of its texels that a level needs to be a face's own
 

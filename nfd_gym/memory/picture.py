@@ -53,3 +53,11 @@ def fill_unknown(
     out = filled[0]
     near = torch.where(keep, nearness, out[3])
     return out[:3], torch.where(unknown, near, nearness)
+
+
+def slivers(unknown: Tensor) -> Tensor:
+    """Unknown pixels (H,W) that no 3x3 square of unknown pixels covers: thinner than a detail that
+    could be drawn there."""
+    wide = F.pad(unknown.float()[None, None], (1, 1, 1, 1), value=1.0)
+    core = -F.max_pool2d(-wide, 3, 1)
+    return unknown & ~(F.max_pool2d(core, 3, 1, 1)[0, 0] > 0)

@@ -27,7 +27,7 @@ from nfd_gym.memory.blocks import (
 )
 from nfd_gym.memory.chart import joined, map_from_above, ply
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
-from nfd_gym.memory.picture import close_pinholes, fill_unknown
+from nfd_gym.memory.picture import close_pinholes, fill_unknown, slivers
 from nfd_gym.memory.raycast import cast, with_solid, with_solids, without_solid
 from nfd_gym.memory.render import Scene, render, rows_of
 from nfd_gym.memory.sky import sky_cells
@@ -35,6 +35,7 @@ from nfd_gym.memory.surfels import ANY, Surfels, draw
 from nfd_gym.memory.templates import Templates, no_templates, pack_templates, unpack_templates
 
 DUG = 1  # edit kinds: 0 none, 1 dug, 2 + k placed block of kind k
+FILLED = 0.25  # sharpness of slivers that were filled from around them
 COARSE = 0.12  # sharpness below which painted surfels may be painted again
 CLOSEST = 0.4  # metres; nothing is painted nearer to the eye
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
@@ -289,6 +290,11 @@ class PointMemory:
             coarse = front & (drawn.owner >= filmed) & (sure < COARSE)
         colour = colour / 127.5 - 1.0
         nearness = torch.where(depth.isfinite(), 1.0 / depth, 0.0)
+        unknown = sharp == 0
+        if bool(unknown.any()):
+            thin = slivers(unknown)
+            colour, nearness = fill_unknown(colour, nearness, unknown, depth.isfinite() & unknown)
+            sharp = torch.where(thin, FILLED, sharp)
         edited = torch.zeros(2, self.height, self.width, device=pose.device)
         kind = int(state.now.kind[env])
         if kind:
@@ -300,9 +306,8 @@ class PointMemory:
                 nearness = torch.where(inside, 1.0 / enter, nearness)
             edited[0 if kind == DUG else 1] = inside.float()
             sharp = torch.where(inside, torch.zeros_like(sharp), sharp)
-        unknown = sharp == 0
-        colour, nearness = fill_unknown(colour, nearness, unknown, keep=depth.isfinite() & unknown)
-        may_write = unknown | coarse
+            colour, nearness = fill_unknown(colour, nearness, sharp == 0, keep=edited[1] > 0)
+        may_write = (sharp == 0) | coarse
         return colour, nearness[None], sharp[None], edited, may_write[None].float()
 
     def solid(self, state: Points, cells: Tensor) -> Tensor:

@@ -60,6 +60,8 @@ class FrameCache:
 
     def append(self, keys: Tensor, values: Tensor) -> None:
         """Take (layers, B, T, N, heads, d) of T new frames; the oldest fall out."""
+        if not self.slots:  # no block looks back
+            return
         for i in range(keys.shape[2]):
             self.keys[:, :, self.end] = keys[:, :, i]
             self.values[:, :, self.end] = values[:, :, i]

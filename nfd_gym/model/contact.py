@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Cell = tuple[int, int, int]
-NUDGE = 0.06  # metres by which a box may graze a block
+NUDGE = 0.015  # metres by which a box may graze a block
 LIFT = 0.7  # share of a step's height that the smoothed eye rises in a tick
 
 

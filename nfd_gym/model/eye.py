@@ -41,6 +41,7 @@ class EyeBodyConfig:
     kinds: tuple[str, ...]  # block kinds
     reach: float = 4.5  # metres
     hidden: int = 192
+    mirror: tuple[tuple[int, int], ...] = ()  # of `walk`: those that a mirror makes change places
 
     def __post_init__(self) -> None:
         if len(self.choose) != len(self.kinds):

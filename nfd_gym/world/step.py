@@ -84,12 +84,20 @@ def predict(
 ) -> WorldState:
     """The state after `action` (B,A), drawn from standard normal `noise` (B,N,C).
 
-    Side effect: one frame of keys and values is appended to `cache`.
+    Side effect: one frame of keys and values is appended to `cache`. Where the denoiser may not
+    change what memory knows (`trust` 0) and sees no past, it is only asked when there is something
+    to draw; the frame is the same.
     """
     how = world.settings
     move = world.body.move(world.memory, state, action)
     memory = world.memory.edit(state.memory, move.edit)
     view = world.memory.read(memory, state.frame, move.pose)
+    edit = no_edit(action) if move.edit is None else move.edit
+    kept = how.trust == 0 and view.nearness.shape[1] > 0  # what memory knows stays as it is
+    if kept and not cache.window and not to_be_drawn(view):
+        latents = world.tokenizer.encode(view.colour, view.nearness)
+        frame = to_uint8(view.colour)
+        return WorldState(frame, view.nearness[:, 0], latents, move.pose, move.motion, memory, edit)
     latents = sample_frame(
         world.denoiser,
         cache,
@@ -102,8 +110,12 @@ def predict(
     ).clamp(-how.latent_limit, how.latent_limit)
     frame, nearness = render(world.tokenizer, latents, view, how.hold, how.trust)
     memory = world.memory.write(memory, view, frame, nearness, move.pose)
-    edit = no_edit(action) if move.edit is None else move.edit
     return WorldState(frame, nearness, latents, move.pose, move.motion, memory, edit)
+
+
+def to_be_drawn(view: View) -> bool:
+    """Whether a view leaves the denoiser anything to draw: unknown, edited or writable pixels."""
+    return bool((view.sharp == 0).any() | (view.edited > 0).any() | (view.open > 0).any())
 
 
 def condition_tokens(

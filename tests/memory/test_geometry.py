@@ -61,3 +61,15 @@ def test_quarter_turns_invert_and_turn_headings_to_the_front():
     _, forward, _, _ = axes(torch.tensor([[0.0, 0.0, 0.0, 90.0 * k, 0.0] for k in range(4)]))
     ahead = torch.tensor([0.0, 0.0, 1.0]).expand(4, 3)
     assert torch.allclose(turned_by(forward, quarters), ahead, atol=1e-6)
+
+
+def test_slivers_are_unknown_pixels_that_no_square_of_three_covers():
+    from nfd_gym.memory.picture import slivers
+
+    unknown = torch.zeros(12, 12, dtype=torch.bool)
+    unknown[2, 1:11] = True  # a line
+    unknown[5:9, 4:8] = True  # a patch
+    unknown[:, 11] = True  # the border: what lies beyond may be unknown too
+    thin = slivers(unknown)
+    assert thin[2, 1:10].all() and not thin[5:9, 4:8].any()
+    assert not bool((thin & ~unknown).any())

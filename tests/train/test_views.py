@@ -198,3 +198,43 @@ def test_an_edit_kind_outside_the_recipe_is_left_out():
         Clip(frames=clip.frames, actions=clip.actions, events=(*clip.events, strange)), NODES
     )
     assert events.tolist() == [0, 0, 1, 0, 0] and kinds.tolist() == [0, 0, DUG, 0, 0]
+
+
+def test_where_all_is_known_the_denoiser_is_not_asked_and_the_frame_is_the_same(monkeypatch):
+    from dataclasses import replace
+
+    from nfd_gym.world import WorldSettings, step
+
+    tokenizer, body, denoiser = parts()
+    clip, memory = clip_with_a_dig(), replace(filmed(), keeps_paint=False)
+    world = World(
+        name="room", codec=CODEC, tokenizer=tokenizer, denoiser=denoiser, memory=memory,
+        body=Recorded(BODY).follow(clip), settings=WorldSettings(trust=0.0),
+    )  # fmt: skip
+    frame, near, pose = seen_from(pose_at(0, 0, 0, 18.0))
+    actions = torch.from_numpy(clip.actions)
+    state = WorldState(
+        frame, near, tokenizer.encode_frames(frame[:, None], near[:, None])[:, 0], pose,
+        body.start(pose[:, None], actions[None, :1]), memory.empty(1), step.no_edit(actions[:1]),
+    )  # fmt: skip
+    asked = [0, 0]
+
+    def count(number: int):
+        return lambda *_: asked.__setitem__(number, asked[number] + 1)
+
+    shown = []
+    for number, always in enumerate((False, True)):
+        world.body.follow(clip)
+        handle = denoiser.register_forward_hook(count(number))
+        if always:
+            monkeypatch.setattr(step, "to_be_drawn", lambda view: True)
+        frames, now = [], state
+        for t in range(1, len(clip)):
+            now = step.predict(
+                world, now, actions[t : t + 1], torch.zeros(1, 84, 30), denoiser.make_cache(1)
+            )
+            frames.append(now.frame)
+        shown.append(torch.cat(frames))
+        handle.remove()
+    assert torch.equal(*shown)
+    assert 0 < asked[0] < asked[1]  # the dig has to be drawn, what is known has not

@@ -21,6 +21,8 @@ BODY = EyeBodyConfig(
     camera_scale=LOG_SCALE,
     kinds=KINDS,
     reach=4.5,
+    hidden=256,
+    mirror=((WALK.index("left"), WALK.index("right")),),
 )
 CONTROL = 25 + 3 + 2 + len(BODY.kinds) + 3
 
@@ -34,7 +36,7 @@ ISLAND = Recipe(
     atlas_every=12,
     views=ViewSettings(),
     body=BODY,
-    body_steps=6000,
+    body_steps=50000,
     denoiser=DenoiserConfig(
         channels=CHANNELS + DEPTH_CHANNELS,
         control_width=CONTROL,
@@ -45,10 +47,10 @@ ISLAND = Recipe(
         masks=3,
         rays=True,
     ),
-    loss=FlowLoss(),
-    loop=LoopConfig(minutes=54.0, lr=1.5e-3, ema=0.998, bf16=True),
-    batch=12,
-    settings=WorldSettings(temperature=0.0, trust=24.0),
+    loss=FlowLoss(unseen=2.0),
+    loop=LoopConfig(minutes=70.0, lr=1.5e-3, ema=0.998),
+    batch=16,
+    settings=WorldSettings(temperature=0.0, trust=0.0),
     keeps_paint=False,
     starts=40,
 )

@@ -1,17 +1,20 @@
 """Stage: the body's displacement and events, on the ticks of the replayed clips."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from nfd_gym.model.eye import CELLS, STEP, EyeBody, EyeBodyConfig
+from nfd_gym.model.eye import CELLS, HIGH, LOW, SIDE, STEP, EyeBody, EyeBodyConfig
+from nfd_gym.progress import Progress
 from nfd_gym.train import checkpoint
 from nfd_gym.train.views import Legs
 
-BATCH, RATE = 512, 2e-3
-WALKED = 8  # inputs before the displacements: the keys of EyeBodyConfig.walk
+BATCH, RATE, WARMUP = 512, 3e-3, 200
+NOISE, PLACE_NOISE = 0.1, 0.02  # on displacements (in STEP) and the place in the cell (metres)
 
 
 def fit(folders: list[Path], config: EyeBodyConfig, steps: int, seed: int = 0) -> EyeBody:
@@ -19,36 +22,59 @@ def fit(folders: list[Path], config: EyeBodyConfig, steps: int, seed: int = 0) -
     ticks = load_ticks(folders)
     torch.manual_seed(seed)
     body = EyeBody(config)
-    optimiser = torch.optim.AdamW(body.parameters(), RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(body.parameters(), RATE, weight_decay=1e-4)
     random = torch.Generator().manual_seed(seed)
     rare = 1.0 + 4.0 * (ticks["event"] > 0) + 2.0 * (ticks["step"][:, 1].abs() > 0.01)
-    for number in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * max(0.01, 1 - number / steps)
-        index = torch.multinomial(rare.float(), BATCH, True, generator=random)
-        rows = {name: values[index] for name, values in ticks.items()}
-        inputs = shaken(rows["inputs"], random)
-        legs = F.smooth_l1_loss(body.legs(inputs), rows["step"] / STEP, beta=0.05)
-        logits = body.event_logits(rows["motion"], rows["action"], rows["pointed"])
-        hands = F.cross_entropy(logits, rows["event"].long())
-        optimiser.zero_grad()
-        (legs + 0.1 * hands).backward()
-        optimiser.step()
+    with Progress(steps, "steps") as bar:
+        for number in range(steps):
+            rate = RATE * min(1.0, (number + 1) / WARMUP)
+            for group in optimiser.param_groups:
+                group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * number / steps))
+            index = torch.multinomial(rare, BATCH, True, generator=random)
+            rows = {name: values[index] for name, values in ticks.items()}
+            flipped = torch.rand(BATCH, 1, generator=random) < 0.5
+            inputs, step = mirrored(rows["inputs"], rows["step"], config.mirror)
+            inputs = shaken(torch.where(flipped, inputs, rows["inputs"]), config, random)
+            step = torch.where(flipped, step, rows["step"])
+            legs = F.smooth_l1_loss(body.legs(inputs), step / STEP, beta=0.02)
+            logits = body.event_logits(rows["motion"], rows["action"], rows["pointed"])
+            hands = F.cross_entropy(logits, rows["event"].long())
+            optimiser.zero_grad()
+            (legs + 0.1 * hands).backward()
+            optimiser.step()
+            bar.add()
     return body.eval().requires_grad_(False)
 
 
-def shaken(inputs: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """Inputs (B,·) with noise on the remembered displacements and the place in the cell: in a
-    rollout they are the body's own, and their errors must die out."""
-    out = inputs.clone()
-    moved, place = slice(WALKED, WALKED + 6), slice(WALKED + 6 + CELLS, WALKED + 9 + CELLS)
+def mirrored(
+    inputs: Tensor, step: Tensor, pairs: tuple[tuple[int, int], ...]
+) -> tuple[Tensor, Tensor]:
+    """Inputs (B,·) and displacements (B,3) as a mirror at the heading's axis shows them; `pairs` of
+    the first inputs change places (left and right)."""
+    out, keys = inputs.clone(), inputs.shape[1] - 6 - CELLS - 3 - 2 - 2
+    for a, b in pairs:
+        out[:, a], out[:, b] = inputs[:, b], inputs[:, a]
+    cells, place = slice(keys + 6, keys + 6 + CELLS), keys + 6 + CELLS
+    grid = inputs[:, cells].view(-1, HIGH - LOW + 1, 2 * SIDE + 1, 2 * SIDE + 1)
+    out[:, cells] = grid.flip(2).flatten(1)
+    for sideways in (keys, keys + 3, place, place + 3):  # displacements, place, sine of the heading
+        out[:, sideways] = -inputs[:, sideways]
+    return out, step * step.new_tensor([-1.0, 1.0, 1.0])
+
+
+def shaken(inputs: Tensor, config: EyeBodyConfig, random: torch.Generator) -> Tensor:
+    """Inputs (B,·), half of them with noise on the remembered displacements and the place in the
+    cell: in a rollout they are the body's own, and their errors must die out."""
+    out, keys = inputs.clone(), len(config.walk)
+    moved, place = slice(keys, keys + 6), slice(keys + 6 + CELLS, keys + 9 + CELLS)
     scale = torch.rand(len(out), 1, generator=random)
-    out[:, moved] += 0.3 * scale * torch.randn(len(out), 6, generator=random)
-    out[:, place] += 0.04 * scale * torch.randn(len(out), 3, generator=random)
+    scale = scale * (torch.rand(len(out), 1, generator=random) < 0.5)
+    out[:, moved] += NOISE * scale * torch.randn(len(out), 6, generator=random)
+    out[:, place] += PLACE_NOISE * scale * torch.randn(len(out), 3, generator=random)
     return out
 
 
-def load_ticks(folders: list[Path]) -> dict[str, torch.Tensor]:
+def load_ticks(folders: list[Path]) -> dict[str, Tensor]:
     """The ticks of shard folders, by field."""
     return {
         field: torch.from_numpy(
