@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ class Job:
     data: Path
     out: Path
     workers: int = 2  # processes, one thread each
+    device: str = "cpu"  # of the denoiser; another one takes one process
     clips: int | None = None  # at most so many clips; None: all
 
 
@@ -170,7 +171,7 @@ def _body(job: Job) -> None:
 
 def _denoiser(job: Job) -> None:
     shard_folders(job)  # refuses before any process is started
-    _spawn(_denoiser_worker, job)
+    _spawn(_denoiser_worker, job if job.device == "cpu" else replace(job, workers=1))
 
 
 def _denoiser_worker(rank: int, job: Job) -> None:
@@ -188,7 +189,7 @@ def _denoiser_worker(rank: int, job: Job) -> None:
 
     stage = DenoiserStage(model, job.recipe.loss)
     try:
-        loop.train(stage, loader_at, job.out / "denoiser", job.recipe.loop, "cpu")
+        loop.train(stage, loader_at, job.out / "denoiser", job.recipe.loop, job.device)
     finally:
         torch.set_float32_matmul_precision(precise)
 
