@@ -1,7 +1,7 @@
 """index.json: what a folder of clips holds. Optional in VPT recordings, always there in ours."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ class Index:
     about: dict[str, dict[str, Any]] | None = None  # all it says of each clip; None: no index
     depth: bool = False  # every clip has a NAME.depth.mkv and poses
     fov_y: float | None = None  # vertical field of view in degrees
+    spec: dict[str, Any] = field(default_factory=dict)  # of the game; {}: not told
 
 
 def read_index(folder: Path) -> Index:
@@ -53,4 +54,5 @@ def read_index(folder: Path) -> Index:
         about={str(entry["name"]): entry for entry in entries},
         depth=bool(data.get("depth")),
         fov_y=fov_y,
+        spec=dict(data.get("spec") or {}),
     )
