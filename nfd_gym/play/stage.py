@@ -12,6 +12,8 @@ import numpy as np
 from nfd_gym.actions import codec_for_space
 from nfd_gym.errors import NfdError, UsageError
 
+RATE = 20.0  # ticks a second of an env that does not say: Minecraft's
+
 
 class CannotError(NfdError, RuntimeError):
     """A wish that this world cannot grant; the message is shown to the player."""
@@ -127,6 +129,11 @@ class Stage:
         self.raw.undo(ticks)
         self.undoable -= ticks
         return self._went_back(tuple(self.past)[:-ticks]), ticks
+
+    @property
+    def rate(self) -> float:
+        """Ticks a second."""
+        return float(self.raw.metadata.get("render_fps") or RATE)
 
     @property
     def steps(self) -> int | None:
