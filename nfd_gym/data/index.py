@@ -17,11 +17,11 @@ class Index:
     clips: dict[str, int]
     fps: float = 0.0
     codec: dict[str, Any] | None = None
+    spec: dict[str, Any] = field(default_factory=dict)  # of the game; {}: not told
     ours: bool = False  # written by ClipWriter
     about: dict[str, dict[str, Any]] | None = None  # all it says of each clip; None: no index
     depth: bool = False  # every clip has a NAME.depth.mkv and poses
     fov_y: float | None = None  # vertical field of view in degrees
-    spec: dict[str, Any] = field(default_factory=dict)  # of the game; {}: not told
 
 
 def read_index(folder: Path) -> Index:
@@ -50,9 +50,9 @@ def read_index(folder: Path) -> Index:
         clips,
         fps=fps,
         codec=data.get("codec"),
+        spec=dict(data.get("spec") or {}),
         ours=data.get("writer") == WRITER,
         about={str(entry["name"]): entry for entry in entries},
         depth=bool(data.get("depth")),
         fov_y=fov_y,
-        spec=dict(data.get("spec") or {}),
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from nfd_gym import settings
 from nfd_gym.errors import UsageError
-from nfd_gym.model.device import find_device
 from nfd_gym.train import runner
 from nfd_gym.train.recipe import Recipe
 from nfd_gym.train.recipes import RECIPES, find_recipe
@@ -54,9 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="processes of one thread each, for views and denoiser (default 2)",
     )  # fmt: skip
     parser.add_argument(
-        "--device", default="cpu", metavar="D", help="of the denoiser: cpu or cuda (default cpu)"
-    )
-    parser.add_argument(
         "--clips", type=int, metavar="N", help="use the first N clips only (default: all)"
     )
     parser.add_argument(
@@ -77,9 +73,8 @@ def main(args: argparse.Namespace) -> int:
         print(settings.show(recipe))
         return 0
     job = runner.Job(
-        recipe=recipe, data=args.data, out=args.out, workers=args.workers,
-        device=str(find_device(args.device)), clips=args.clips,
-    )  # fmt: skip
+        recipe=recipe, data=args.data, out=args.out, workers=args.workers, clips=args.clips
+    )
     runner.run(job, args.stage)
     made = args.out / recipe.world
     if (made / "world.json").is_file():

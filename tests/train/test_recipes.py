@@ -73,7 +73,7 @@ def test_a_recipe_of_ones_own_lies_in_the_current_folder(
         ("--recipe ilsand", "no recipe 'ilsand'; did you mean 'island'"),
         ("--recipe micro --stage denoisr", "no stage 'denoisr'; did you mean 'denoiser'"),
         ("--recipe micro --minutes 0", "--minutes must be above 0"),
-        ("--recipe micro --device moon", "no device 'moon'; use 'cpu' or 'cuda'"),
+        ("--recipe micro --set loop.device=moon", "no device 'moon'; use 'cpu' or 'cuda'"),
         ("--recipe micro --workers 0", "--workers must be at least 1"),
         ("--recipe micro --set loop.stesp=1", "did you mean 'loop.steps'"),
         ("--recipe island", "is for 192x112 pictures and .* has 48x32"),
