@@ -18,7 +18,7 @@ class Loop(threading.Thread):
         super().__init__(name="play loop", daemon=True)
         self.game = game
         self.inputs = inputs
-        self.metronome = Metronome(game.stage.rate if rate is None else rate)
+        self.metronome = Metronome(rate or game.stage.rate)
         self.error: BaseException | None = None
         self.latency_ms = Spread()  # first input of a tick -> its picture on the screen
         self.latest: Shown | None = None

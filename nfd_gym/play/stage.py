@@ -12,7 +12,7 @@ import numpy as np
 from nfd_gym.actions import codec_for_space
 from nfd_gym.errors import NfdError, UsageError
 
-RATE = 20.0  # ticks a second of an env that does not say: Minecraft's
+RATE = 20.0  # ticks a second of an env that does not say
 
 
 class CannotError(NfdError, RuntimeError):
@@ -69,6 +69,7 @@ class Stage:
         self.codec = getattr(self.raw, "codec", None) or codec_for_space(env.action_space)
         self.title = title
         self.side = side
+        self.rate = float(env.metadata.get("render_fps") or RATE)  # ticks a second
         self.seed = 0
         self.view = View(np.zeros((1, 1, 3), np.uint8))
         self.past: deque[Past] = deque(maxlen=memory)
@@ -129,11 +130,6 @@ class Stage:
         self.raw.undo(ticks)
         self.undoable -= ticks
         return self._went_back(tuple(self.past)[:-ticks]), ticks
-
-    @property
-    def rate(self) -> float:
-        """Ticks a second."""
-        return float(self.raw.metadata.get("render_fps") or RATE)
 
     @property
     def steps(self) -> int | None:
