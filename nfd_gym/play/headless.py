@@ -9,15 +9,13 @@ from nfd_gym.play.inputs import Sample
 from nfd_gym.play.movie import open_movie
 
 
-def film(game: Game, *, frames: int, out: Path, scale: int = 1) -> str:
+def film(game: Game, *, frames: int, out: Path, fps: int = 20, scale: int = 1) -> str:
     """Write `frames` frames of play to `out`, the start frame first; returns one line about it.
 
     The film is written even if the run is interrupted, as far as it came.
     """
     first = game.view.frame
-    movie = open_movie(
-        out, (first.shape[0], first.shape[1]), fps=round(game.stage.rate), scale=scale
-    )
+    movie = open_movie(out, (first.shape[0], first.shape[1]), fps=fps, scale=scale)
     movie.add(first)
     start, done = time.perf_counter(), 1
     try:
