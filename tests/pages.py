@@ -20,6 +20,11 @@ def python_blocks(page: str) -> list[str]:
     return re.findall(r"<!-- run(?:: world)? -->\n```python\n(.*?)```", text(page), re.DOTALL)
 
 
+def files(page: str) -> dict[str, str]:
+    """Name -> text of blocks that the reader is told to save."""
+    return dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", text(page), re.DOTALL))
+
+
 def shell(page: str) -> list[str]:
     """Every line of the shell blocks, without its comment. Blocks without `sh` are only shown."""
     blocks = re.findall(r"```sh\n(.*?)```", text(page), re.DOTALL)

@@ -13,15 +13,15 @@ import pytest
 from nfd_gym import cli, command
 from nfd_gym.cli import COMMANDS, main
 from nfd_gym.errors import NfdError, UsageError
-from tests.pages import GUIDES, ROOT, commands, runnable
+from tests.pages import GUIDES, ROOT, commands, files, runnable
 
 # Options that make a command small; the last one of a name wins.
 SMALL = {
     "play": "--world tiny --headless --frames 2 --out play.gif --engine eager --device cpu",
-    "record": "--env NFD-v0 --make world=tiny --make engine=eager --frames 6",
+    "record": "--policy random --env NFD-v0 --make world=tiny --make engine=eager --frames 6",
     "import": "--preset as-recorded",
     "check": "",
-    "train": "--recipe micro --minutes 0.01 --workers 1 --set loop.device=cpu --set body_steps=5 "
+    "train": "--data data/island --recipe micro --minutes 0.01 --workers 1 --set loop.device=cpu --set body_steps=5 "
     "--set batch=4",
     "eval": "--world runs/island/world --runs 1 --frames 3",
     "bench": "--preset micro --device cpu --engines eager --num-envs 1 --steps 1 --frames 1 "
@@ -58,6 +58,28 @@ def test_options_of_documented_commands_exist(line: str) -> None:
 def test_pages_name_every_step_of_the_path() -> None:
     named = {parsed(line)[0] for page in GUIDES for line in commands(page)}
     assert {"play", "record", "import", "check", "train", "eval", "bench"} <= named
+
+
+@pytest.mark.slow
+def test_the_game_of_ones_own_is_recorded_trained_and_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/OWN_GAME.md as it is typed, with fewer frames and two steps of training."""
+    pytest.importorskip("Box2D")
+    pytest.importorskip("nfd_gym.train.recipes.pusht")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    for name, code in files("docs/OWN_GAME.md").items():
+        Path(name).write_text(code)
+    small = {
+        "record": "--frames 64 --set episode_frames=32",
+        "train": "--minutes 0.01 --set tokenizer_frames=64 --set loop.warmup=1",
+        "play": "--headless --frames 2 --out play.gif --engine eager",
+    }
+    for line in runnable("docs/OWN_GAME.md"):
+        name, words = parsed(line)
+        assert main([name, *words, *small.get(name, "").split()]) == 0, capsys.readouterr().err
+    assert (tmp_path / "run" / "car" / "world.json").is_file() and Path("play.gif").is_file()
 
 
 @pytest.mark.slow
