@@ -89,7 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(name: str, words: Sequence[str], prog: str) -> int:
-    """Run the command `name` with the words that follow it. Side effect: settles the process."""
+    """Run the command `name` with the words that follow it. Side effect: settles the process, and
+    modules of the current folder can be imported."""
+    if "" not in sys.path:  # so that MODULE:NAME finds a module here, as it does with python -m
+        sys.path.append("")
     nfd_gym.settle()  # before torch is imported, which reads some of it only once
     command = COMMANDS[name]
     module = importlib.import_module(command.module)

@@ -1,4 +1,4 @@
-"""Every command line of the README runs to its first step, at micro size, and fails in one line."""
+"""Every command line of the pages runs to its first step, at micro size, and fails in one line."""
 
 import argparse
 import importlib
@@ -13,29 +13,24 @@ import pytest
 from nfd_gym import cli, command
 from nfd_gym.cli import COMMANDS, main
 from nfd_gym.errors import NfdError, UsageError
+from tests.pages import GUIDES, ROOT, commands, files, runnable
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
 # Options that make a command small; the last one of a name wins.
 SMALL = {
-    "play": "--world tiny --headless --frames 2 --out play.gif --engine eager",
-    "record": "--env NFD-v0 --make world=tiny --make engine=eager --frames 6",
+    "play": "--world tiny --headless --frames 2 --out play.gif --engine eager --device cpu",
+    "record": "--policy random --env NFD-v0 --make world=tiny --make engine=eager --frames 6",
     "import": "--preset as-recorded",
     "check": "",
-    "train": "--recipe micro --minutes 0.01 --workers 1 --set body_steps=5",
-    "bench": "--world tiny --engines eager --num-envs 1 --steps 1 --frames 1 --warm-up 1",
+    "train": "--data data/island --recipe micro --minutes 0.01 --workers 1 --set loop.device=cpu --set body_steps=5 "
+    "--set batch=4",
+    "eval": "--world runs/island/world --runs 1 --frames 3",
+    "bench": "--preset micro --device cpu --engines eager --num-envs 1 --steps 1 --frames 1 "
+    "--warm-up 1",
     "replay": "",
     "info": "",
 }
-# Words that ask for the real game, a display or an open port: such a line is parsed, not run.
-NOT_HERE = {"--twin", "Luanti-v0", "games", "--host", "--help"}
-
-
-def readme_lines() -> list[str]:
-    """Every command in a shell block or in the text, once, in the README's order."""
-    text = re.sub(r"<!-- results:.*?<!-- /results -->", "", README, flags=re.DOTALL)
-    found = re.findall(r"(?:^|`)((?:nfd-gym|python -m nfd_gym\S*) [^\n`#]*)", text, re.MULTILINE)
-    return list(dict.fromkeys(line.strip() for line in found))
+# Words that ask for the real game, its probes, a display or an open port: parsed, not run.
+NOT_HERE = {"--twin", "--probes", "Luanti-v0", "games", "--host", "--help"}
 
 
 def parsed(line: str) -> tuple[str, list[str]]:
@@ -54,19 +49,43 @@ def check_options(name: str, words: list[str]) -> None:
         parser.parse_args(words)
 
 
-@pytest.mark.parametrize("line", readme_lines())
-def test_options_of_readme_commands_exist(line: str) -> None:
-    """A flag that was renamed must not live on in the README."""
+@pytest.mark.parametrize("line", dict.fromkeys(line for page in GUIDES for line in commands(page)))
+def test_options_of_documented_commands_exist(line: str) -> None:
+    """A flag that was renamed must not live on in a page."""
     check_options(*parsed(line))
 
 
-def test_readme_names_every_step_of_the_path() -> None:
-    named = {parsed(line)[0] for line in readme_lines()}
-    assert {"play", "record", "import", "check", "train"} <= named
+def test_pages_name_every_step_of_the_path() -> None:
+    named = {parsed(line)[0] for page in GUIDES for line in commands(page)}
+    assert {"play", "record", "import", "check", "train", "eval", "bench"} <= named
 
 
 @pytest.mark.slow
-def test_readme_commands_run_in_their_order(
+def test_the_game_of_ones_own_is_recorded_trained_and_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/OWN_GAME.md as it is typed, with fewer frames and two steps of training."""
+    pytest.importorskip("Box2D")
+    pytest.importorskip("nfd_gym.train.recipes.pusht")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    for name, code in files("docs/OWN_GAME.md").items():
+        Path(name).write_text(code)
+    small = {
+        "record": "--frames 64 --set episode_frames=32",
+        "train": "--minutes 0.01 --set tokenizer_frames=64 --set loop.warmup=1",
+        "play": "--headless --frames 2 --out play.gif --engine eager",
+    }
+    for line in runnable("docs/OWN_GAME.md"):
+        name, words = parsed(line)
+        assert main([name, *words, *small.get(name, "").split()]) == 0, capsys.readouterr().err
+    assert (tmp_path / "run" / "car" / "world.json").is_file() and Path("play.gif").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in GUIDES if runnable(page)])
+def test_commands_of_a_page_run_in_their_order(
+    page: str,
     tiny_world_path: Path,
     texture_recordings: Path,
     room_store: Path,
@@ -79,9 +98,10 @@ def test_readme_commands_run_in_their_order(
     (tmp_path / "tiny").symlink_to(tiny_world_path)
     (tmp_path / "vpt").symlink_to(texture_recordings)
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "island").symlink_to(room_store)
+    for name in ("island", "val", "probes"):
+        (tmp_path / "data" / name).symlink_to(room_store)
     ran = []
-    for line in readme_lines():
+    for line in runnable(page):
         name, words = parsed(line)
         if NOT_HERE & set(words):
             continue
@@ -89,7 +109,7 @@ def test_readme_commands_run_in_their_order(
         code = main([name, *words, *SMALL[name].split()])
         assert code == 0, f"{line}: {capsys.readouterr().err}"
         ran.append(name)
-    assert {"play", "record", "import", "check", "train"} <= set(ran)
+    assert ran
 
 
 # -- the command line itself

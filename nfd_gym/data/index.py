@@ -1,7 +1,7 @@
 """index.json: what a folder of clips holds. Optional in VPT recordings, always there in ours."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ class Index:
     clips: dict[str, int]
     fps: float = 0.0
     codec: dict[str, Any] | None = None
+    spec: dict[str, Any] = field(default_factory=dict)  # of the game; {}: not told
     ours: bool = False  # written by ClipWriter
     about: dict[str, dict[str, Any]] | None = None  # all it says of each clip; None: no index
     depth: bool = False  # every clip has a NAME.depth.mkv and poses
@@ -49,6 +50,7 @@ def read_index(folder: Path) -> Index:
         clips,
         fps=fps,
         codec=data.get("codec"),
+        spec=dict(data.get("spec") or {}),
         ours=data.get("writer") == WRITER,
         about={str(entry["name"]): entry for entry in entries},
         depth=bool(data.get("depth")),

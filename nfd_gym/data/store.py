@@ -34,7 +34,8 @@ class ClipWriter:
     crf is x264's quality (18: hardly visible loss, 14 with depth, 0: lossless RGB). Every `gop`
     frames there is a key frame, so that a training window decodes little more than itself.
     A store with depth keeps colour at full resolution and needs the vertical field of view,
-    `fov_y` in degrees, if the codec's camera does not tell it.
+    `fov_y` in degrees, if the codec's camera does not tell it. `spec` is the game's, as JSON; a
+    world trained on the store carries it on.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ClipWriter:
         gop: int = 10,
         depth: bool = False,
         fov_y: float | None = None,
+        spec: Mapping[str, Any] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder, self.codec, self.fps, self.size = Path(folder), codec, fps, size
@@ -73,6 +75,7 @@ class ClipWriter:
             "width": size[1],
             "codec": codec.to_json(),
             **({"depth": True, "fov_y": fov_y} if depth else {}),
+            **({"spec": dict(spec)} if spec else {}),
             **(about or {}),
         }
         if (self.folder / "index.json").exists():
@@ -285,8 +288,14 @@ def writer_for(
         size=size or source.size,
         depth=depth,
         fov_y=index.fov_y if index is not None and depth else None,
+        spec=spec_of(source),
         **options,
     )
+
+
+def spec_of(source: Source) -> dict[str, Any]:
+    """The spec of the game that was recorded, as JSON; {} where the recording does not say."""
+    return source.index.spec if isinstance(source, VPTSource) else {}
 
 
 def write_clip(folder: str | Path, clip: Clip, codec: ActionCodec, **options: Any) -> None:

@@ -67,11 +67,11 @@ def ssim(frames: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Arra
 
 
 def edge_energy(frames: npt.NDArray[np.generic]) -> Array:
-    """Mean absolute luma difference to the right and lower neighbour, per frame: 0 for a flat
-    picture. The first thing a blurring rollout loses."""
-    grey = luma(frames)
-    across = np.abs(np.diff(grey, axis=-1)).mean(axis=(-2, -1))
-    down = np.abs(np.diff(grey, axis=-2)).mean(axis=(-2, -1))
+    """Mean absolute difference to the right and lower neighbour over all colours, for every frame
+    of (..., H, W, 3): 0 for a flat picture. The first thing a blurring rollout loses."""
+    colours = frames.astype(np.float32)
+    across = np.abs(np.diff(colours, axis=-2)).mean(axis=(-3, -2, -1))
+    down = np.abs(np.diff(colours, axis=-3)).mean(axis=(-3, -2, -1))
     return np.asarray((across + down) / 2, np.float32)
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data.clip import Clip
-from nfd_gym.eval.metrics import psnr
+from nfd_gym.eval.metrics import edge_energy, psnr
 from nfd_gym.memory.blocks import cube_entry
 from nfd_gym.memory.geometry import pixel_rays
 from nfd_gym.runtime.session import Session
@@ -155,9 +155,9 @@ def free_runs(
         near = slice(max(1, frame - width // 2), frame + width // 2)
         quality = np.array([run.psnr[near].mean() for run in rows])
         agrees = np.array([(run.pose_error[near] < NEAR).mean() > 0.5 for run in rows])
-        sharp = np.array([
+        sharp = [
             edge_energy(run.frames[frame]) / edge_energy(run.clip.frames[frame]) for run in rows
-        ])  # fmt: skip
+        ]
         yield (
             frame,
             {
@@ -170,9 +170,3 @@ def free_runs(
                 "runs": float(len(rows)),
             },
         )
-
-
-def edge_energy(frame: NDArray[np.uint8]) -> float:
-    """Mean absolute difference of neighbouring pixels of a frame (H,W,3)."""
-    f = frame.astype(np.float32)
-    return float(np.abs(np.diff(f, axis=0)).mean() + np.abs(np.diff(f, axis=1)).mean())

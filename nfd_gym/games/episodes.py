@@ -55,6 +55,7 @@ def record(
         size=(height, width),
         crf=crf,
         gop=gop,
+        spec=footage.spec.to_json(),
         about={"env": footage.spec.id, **footage.about},
     )
     done = frames_by_player(writer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from nfd_gym.actions import ActionCodec, codec_from_json
 from nfd_gym.settings import SettingsError, nearest
@@ -16,6 +16,13 @@ class FirstPerson:
     eye_height: float  # of the eye above the feet, metres
     reach: float  # how far the player can dig and place, metres
     lattice: float | None = None  # edge of a block in metres; None: the world has no blocks
+
+
+class HasGame(Protocol):
+    """A learned world: games know no more of it."""
+
+    @property
+    def game(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,11 @@ class GameSpec:
             "events": list(self.events),
             "probes": {name: dict(probe) for name, probe in self.probes.items()},
         }
+
+    @classmethod
+    def of_world(cls, world: "HasGame") -> "GameSpec | None":
+        """What a learned world says of its real game; None if it does not say."""
+        return cls.from_json(world.game) if world.game else None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "GameSpec":

@@ -1,7 +1,7 @@
 """Play a world: in a window, in a browser, or without any display.
 
 `python -m nfd_gym.play` is the way in. `game.py` is the world being played and knows no display;
-`loop.py` ticks it at 20 Hz; `viewer.py` (pygame), `web.py` (aiohttp) and `headless.py` show it.
+`loop.py` ticks it at its rate; `viewer.py` (pygame), `web.py` (aiohttp) and `headless.py` show it.
 """
 
 OTHER_WAYS = (

@@ -67,7 +67,7 @@ class MinecraftControls:
 class PointerControls:
     """A pointer that the mouse pushes through the action box: axes 0 and 1 are right and down.
 
-    Arrow keys and WASD move it too; further axes rest in the middle of their range.
+    Arrow keys and WASD move it too; it begins at rest, and further axes stay there.
     """
 
     def __init__(self, codec, bindings: Bindings, sensitivity: float, invert_y: bool) -> None:
@@ -75,7 +75,7 @@ class PointerControls:
         self.bindings = bindings
         self.low = np.asarray(codec.low, np.float32)
         self.high = np.asarray(codec.high, np.float32)
-        self.value = (self.low + self.high) / 2
+        self.value = np.asarray(codec.noop(), np.float32)
         # The whole range is 400 mouse pixels, or 40 ticks of an arrow key.
         self.scale = (self.high - self.low) * sensitivity / 400.0
         self.vertical = -1.0 if invert_y else 1.0

@@ -58,7 +58,7 @@ def badges(facts: dict[str, Any]) -> list[Badge]:
     if facts["twin"]:
         shown.append((facts["side"], "live" if facts["side"] == "real" else "calm"))
     if facts["recording"] is not None:
-        shown.append((f"rec {facts['recording'] / 20:.0f} s", "live"))
+        shown.append((f"rec {facts['recording'] / facts['rate']:.0f} s", "live"))
     if facts["player"] != "human":
         shown.append((f"{facts['player']} plays", "calm"))
     speed = slow_motion(facts)

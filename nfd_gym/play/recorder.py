@@ -15,7 +15,6 @@ from nfd_gym.data.store import ClipFile, ClipWriter
 from nfd_gym.filelock import try_lock
 from nfd_gym.play.stage import CannotError, Stage, View
 
-FPS = 20
 SEGMENT = 6000  # frames: five minutes, as VPT; the most that pulling the plug can cost
 KEPT = ("yaw", "on_ground", "light")  # numbers of `info` that the rows keep beside the pitch
 
@@ -30,7 +29,7 @@ class Recorder:
         self.clips = 0
         self._lock = _lock(folder)
         try:
-            self.writer = ClipWriter(folder, stage.codec, fps=FPS, size=view.frame.shape[:2])
+            self.writer = ClipWriter(folder, stage.codec, fps=stage.rate, size=view.frame.shape[:2])
         except DataError as error:
             self._lock.close()
             raise CannotError(str(error)) from None

@@ -4,7 +4,7 @@ import threading
 import weakref
 from pathlib import Path
 
-from nfd_gym.runtime.engines.make import find_device
+from nfd_gym.model.device import find_device
 from nfd_gym.settings import nearest
 from nfd_gym.shipped import is_name, shipped
 from nfd_gym.world import World, WorldError, load_world

@@ -111,12 +111,13 @@ def read_log(file: str | Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             if number == len(texts) and number > 1:
                 break
             raise LogError(f"{path}:{number} is not JSON ({error}).") from error
-    if not parsed or parsed[0].get("kind") != KIND or parsed[0].get("format") != FORMAT:
+    head = parsed[0] if parsed and isinstance(parsed[0], dict) else {}
+    if head.get("kind") != KIND or head.get("format") != FORMAT:
         raise LogError(f"{path} is no log of nfd_gym (format {FORMAT}).")
     for key in ("world", "fingerprint", "engine", "steps"):
-        if key not in parsed[0]:
+        if key not in head:
             raise LogError(f"{path}:1 does not name the {key}; record the log again.")
-    return parsed[0], parsed[1:]
+    return head, parsed[1:]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ Vectors = NDArray[np.float32]  # (B, A)
 class Speculator:
     """Hands out frames for actions, drawing some of them early.
 
-    `draw(actions, ahead)` draws the frame `ahead` (0 = next) and appends it to the cache;
+    `draw(actions)` draws the next frame and appends it to the cache;
     `draw_jointly(actions, K)` appends K; `truncate(n)` takes the last n back.
     """
 
@@ -99,6 +99,7 @@ class Speculator:
                 self._worker = ThreadPoolExecutor(1, thread_name_prefix="nfd-ahead")
             future = self._worker.submit(self._draw_ahead, guess[None].copy())
             self._future = (self._guess, future)
+            self.drawn += 1  # here, not by the worker: equal episodes give equal counts
         self._left = time.perf_counter()
 
     def discard(self) -> None:
@@ -154,12 +155,15 @@ class Speculator:
     def _draw_ahead(self, actions: Vectors) -> WorldState:
         started = time.perf_counter()
         drawn = self._draw(actions)
-        self._count(1, started)
+        self._measure(1, started)
         return drawn
 
     def _count(self, frames: int, started: float) -> None:
-        self.cost[frames] = _blend(self.cost.get(frames), time.perf_counter() - started)
+        self._measure(frames, started)
         self.drawn += frames
+
+    def _measure(self, frames: int, started: float) -> None:
+        self.cost[frames] = _blend(self.cost.get(frames), time.perf_counter() - started)
 
     def _pays(self) -> bool:
         """Whether hits save more waiting than misses add (a draw cannot be stopped half way)."""

@@ -29,9 +29,11 @@ To repeat a stage, delete what it wrote (OUT/denoiser, OUT/views, ...) and what 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    names = ", ".join(RECIPES)
+    names = f"one of {', '.join(RECIPES)}, or MODULE:NAME of your own"
     parser.epilog = f"{STAGES.strip()}\n\n{parser.epilog or ''}".strip()
-    parser.add_argument("--recipe", required=True, metavar="NAME", help=f"one of: {names}")
+    parser.add_argument(
+        "--recipe", required=True, metavar="NAME", help=f"one of: {names}, or MODULE:NAME"
+    )
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR",
         help="recordings with depth and poses (nfd-gym record --env Luanti-v0)",

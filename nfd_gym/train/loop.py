@@ -35,6 +35,7 @@ class LoopConfig:
     ema: float = 0.995
     accumulate: int = 1
     bf16: bool = False  # autocast: 2-3 times faster on a GPU, slower on a CPU without bf16 units
+    device: str = "cpu"  # another one takes one process
     fsdp: bool = False  # share out the weights over the ranks of a torchrun
     save_minutes: float = 3.0
     log_every: int = 20

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch.multiprocessing.spawn import spawn
 from nfd_gym.data import Source, open_source
 from nfd_gym.memory.points import PointMemory
 from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.device import find_device
 from nfd_gym.model.eye import EyeBody
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.settings import nearest
@@ -63,6 +64,7 @@ def run(job: Job, only: str | None = None) -> None:
 def check(job: Job) -> None:
     """Refuse recordings that the recipe cannot be run on, before any stage begins."""
     recipe, source = job.recipe, open_source(job.data)
+    find_device(recipe.loop.device)
     sizes = recipe.tokenizer
     if not len(source.names):
         raise RecipeError(f"{job.data} holds no clips; record some with `nfd-gym record`.")
@@ -170,7 +172,7 @@ def _body(job: Job) -> None:
 
 def _denoiser(job: Job) -> None:
     shard_folders(job)  # refuses before any process is started
-    _spawn(_denoiser_worker, job)
+    _spawn(_denoiser_worker, job if job.recipe.loop.device == "cpu" else replace(job, workers=1))
 
 
 def _denoiser_worker(rank: int, job: Job) -> None:
@@ -188,7 +190,7 @@ def _denoiser_worker(rank: int, job: Job) -> None:
 
     stage = DenoiserStage(model, job.recipe.loss)
     try:
-        loop.train(stage, loader_at, job.out / "denoiser", job.recipe.loop, "cpu")
+        loop.train(stage, loader_at, job.out / "denoiser", job.recipe.loop, job.recipe.loop.device)
     finally:
         torch.set_float32_matmul_precision(precise)
 

@@ -1,6 +1,7 @@
 """A world on disk: one folder with everything that it needs. Strict, and no pickle is ever read.
 
-world.json   format, configs of all parts, splits, provenance, names and checksums of files
+world.json   format, configs of all parts, splits, provenance, the game's spec, names and
+             checksums of files
 PART.HASH.safetensors   tokenizer, denoiser, and tensors of memory and body where they have some
 starts/      start clips in the store format of nfd_gym.data
 README.md    the card
@@ -64,6 +65,7 @@ def save_world(world: World, path: str | Path, dtype: torch.dtype = torch.float1
             **world.describe(),
             "splits": dict(world.splits),
             "provenance": dict(world.provenance),
+            "game": dict(world.game),
             "files": files,
         }
         write_text(folder / "world.json", json.dumps(described, indent=1) + "\n")
@@ -109,6 +111,7 @@ def _load(folder: Path, device: str) -> World:
             else settings.from_json(Drift, described["drift"], "drift"),
             splits={key: list(names) for key, names in described["splits"].items()},
             provenance=dict(described["provenance"]),
+            game=dict(described.get("game", {})),  # older worlds do not tell
             path=folder,
         )
     except (

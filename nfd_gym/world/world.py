@@ -37,6 +37,7 @@ class World:
     drift: Drift | None = None  # statistics of real frames
     splits: Mapping[str, list[str]] = field(default_factory=dict)  # "train"/"test" -> start clips
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    game: Mapping[str, Any] = field(default_factory=dict)  # the real game's spec; {}: not told
     path: Path | None = None  # the folder it was loaded from
 
     def __post_init__(self) -> None:

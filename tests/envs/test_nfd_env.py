@@ -17,6 +17,7 @@ from nfd_gym.actions import ActionError
 from nfd_gym.envs.nfd_env import NFDEnv
 from nfd_gym.envs.tasks import Facts
 from nfd_gym.envs.vector_env import NFDVectorEnv
+from nfd_gym.model.device import DeviceError
 from nfd_gym.runtime.engines.engine import EngineError
 from nfd_gym.runtime.state import StateError
 from nfd_gym.world import World, WorldError
@@ -229,7 +230,7 @@ def test_missing_worlds_devices_and_modes_are_refused_by_name(
     (tmp_path / "world.json").write_text("{")
     with pytest.raises(WorldError, match="not JSON"):
         make(tmp_path)
-    with pytest.raises(EngineError, match="use 'cpu' or 'cuda'"):
+    with pytest.raises(DeviceError, match="use 'cpu' or 'cuda'"):
         make(tiny_world_path, device="tpu9")
     with pytest.raises(EngineError, match="did you mean 'eager'"):
         make(tiny_world_path, engine="eagre")

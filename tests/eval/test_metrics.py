@@ -70,6 +70,9 @@ def test_edge_energy_of_stripes() -> None:
     stripes = np.zeros((12, 14, 3), np.uint8)
     stripes[:, ::2] = 10
     assert edge_energy(stripes) == pytest.approx(5.0, rel=1e-5)
+    assert edge_energy(np.stack([stripes, stripes])).shape == (2,)
+    coloured = stripes * np.array([1, 0, 0], np.uint8)  # the edge of one colour counts a third
+    assert edge_energy(coloured) == pytest.approx(5.0 / 3, rel=1e-5)
     assert edge_energy(np.full((12, 14, 3), 9, np.uint8)) == pytest.approx(0.0, abs=1e-5)
 
 

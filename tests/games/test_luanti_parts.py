@@ -1,5 +1,6 @@
 """The parts of the twin that need no game: conventions, options, footage, log, gate, clean-up."""
 
+import fcntl
 import gc
 import json
 import os
@@ -289,6 +290,23 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_sweep_its_folder(
     sweep()
     assert not folder.exists()
     process.stop()
+
+
+def test_a_folder_is_never_free_while_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep by another process just before the lock is taken leaves the folder alone."""
+    lock_file = fcntl.flock
+    sweeps = []
+
+    def sweep_first(descriptor: int, how: int) -> None:
+        if not sweeps:
+            sweeps.append(how)
+            sweep()
+        lock_file(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    folder, lock = create(384, 224, 1, "v7")
+    assert sweeps and (folder / "lock").exists() and (folder / "game.conf").exists()
+    os.close(lock)
 
 
 def test_the_sweep_spares_folders_in_use(tmp_path: Path) -> None:

@@ -153,13 +153,22 @@ def test_a_missing_bindings_file_is_one_sentence(tmp_path):
 
 
 def test_a_pointer_world_follows_the_mouse_within_its_range():
-    codec = Continuous(2, [0.0, 0.0], [512.0, 512.0])
+    codec = Continuous(2, [0.0, 0.0], [512.0, 512.0], rest=(256.0, 256.0))
     hands = make_controls(codec, Bindings())
     start = codec.decode(hands.vector(Sample()))
     assert start == pytest.approx([256, 256], abs=1e-3)
     moved = codec.decode(hands.vector(Sample(dx=100, dy=-50)))
     assert moved == pytest.approx([384, 192], abs=1e-2)
     assert codec.decode(hands.vector(Sample(dx=1e5, dy=1e5))) == pytest.approx([512, 512], abs=1e-2)
+
+
+def test_a_pointer_begins_at_rest_and_leaves_further_axes_there():
+    """A car's brake pressed half way would keep it from driving."""
+    codec = Continuous(3, [-1.0, 0.0, 0.0], [1.0, 1.0, 1.0])  # steering, gas, brake
+    hands = make_controls(codec, Bindings())
+    assert codec.decode(hands.vector(Sample())) == pytest.approx([0, 0, 0], abs=1e-6)
+    moved = codec.decode(hands.vector(Sample(dx=100, dy=200)))
+    assert moved == pytest.approx([0.5, 0.5, 0], abs=1e-6)
 
 
 def test_number_keys_choose_discrete_actions():

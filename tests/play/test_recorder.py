@@ -49,6 +49,19 @@ def test_a_recording_is_a_clip_whose_actions_made_its_frames(make_game):
     assert np.abs(clip.frames[1:].astype(int) - np.stack(frames[:-1])).mean() > 2 * error.mean()
 
 
+def test_clock_and_recording_go_at_the_rate_of_the_world(scroll, tmp_path):
+    """A world at 10 Hz played at 20 would be twice as fast, and so would what is trained on it."""
+    env = scroll()
+    env.metadata = {**env.metadata, "render_fps": 10}
+    player = scripted_player(env.codec, np.random.default_rng(0))
+    game = Game(Stage(env, "scroll"), [player], folder=tmp_path)
+    assert Loop(game, Inputs()).metronome.rate == game.facts()["rate"] == 10
+    game.command("record")
+    play(game, 9)
+    game.close()
+    assert open_source(game.folder).fps == 10
+
+
 def test_every_cut_begins_a_new_clip(make_game):
     game = make_game()
     game.command("record")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from nfd_gym.model.device import DeviceError
 from nfd_gym.runtime.engines import converted, openvino
 from nfd_gym.runtime.engines.engine import EngineError
 from nfd_gym.runtime.engines.make import make_engine, resolve
@@ -173,12 +174,12 @@ def test_cudagraph_follows_eager(tiny_world_path: Path, num_envs: int, steps: in
 def test_missing_engines_and_devices_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match="did you mean 'openvino'"):
         resolve("openvin", "cpu")
-    with pytest.raises(EngineError, match="use 'cpu' or 'cuda'"):
+    with pytest.raises(DeviceError, match="use 'cpu' or 'cuda'"):
         resolve("auto", "gpu")
     with pytest.raises(EngineError, match="needs device='cuda'"):
         resolve("cudagraph", "cpu")
     if not torch.cuda.is_available():
-        with pytest.raises(EngineError, match="sees no CUDA GPU"):
+        with pytest.raises(DeviceError, match="sees no CUDA GPU"):
             resolve("auto", "cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve("auto", "cuda")[0] == "eager", "a GPU's graph engine is opt-in"

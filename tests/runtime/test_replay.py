@@ -73,6 +73,14 @@ def test_unusable_logs_are_refused_by_name(
     log.write_text("\n".join([lines[0], "{", *lines[1:]]))
     with pytest.raises(LogError, match=":2 is not JSON"):
         read_log(log)
+    for key in ("world", "fingerprint", "engine", "steps"):
+        header = {name: value for name, value in json.loads(lines[0]).items() if name != key}
+        log.write_text("\n".join([json.dumps(header), *lines[1:]]))
+        assert replay(log) == 2
+        assert f"does not name the {key}" in capsys.readouterr().err
+    log.write_text("[]\n")
+    with pytest.raises(LogError, match="is no log of nfd_gym"):
+        read_log(log)
     header = json.loads(lines[0]) | {"fingerprint": "other"}
     log.write_text("\n".join([json.dumps(header), *lines[1:]]))
     assert replay(log) == 2

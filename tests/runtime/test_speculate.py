@@ -1,6 +1,7 @@
 """Guessing never changes what you see; it only costs or saves time."""
 
 import itertools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 
 from nfd_gym.runtime.action_predictor import MEMORY, Predictor, frames_worth_drawing
 from nfd_gym.runtime.session import Session
+from nfd_gym.runtime.speculate import Speculator
 from nfd_gym.runtime.starts import Start, starts_of
 from nfd_gym.world import World, load_world
+from nfd_gym.world.state import WorldState
 from tests.conftest import alike
 
 Vectors = NDArray[np.float32]
@@ -96,6 +99,29 @@ def test_held_keys_are_hits(world: World, start: Start) -> None:
     assert session.speculation["hits"] == 9
     assert session.speculation["discarded"] == 0
     session.close()
+
+
+def test_counts_of_equal_episodes_are_equal_however_long_a_draw_takes() -> None:
+    """The frame in work counts from the moment it was asked for, not when the worker is done."""
+    actions = patterns(4, 30, seed=3)
+
+    def counts(seconds: float) -> list[dict[str, int]]:
+        def draw(vectors: Vectors) -> WorldState:
+            time.sleep(seconds)
+            return None  # type: ignore[return-value]
+
+        guessing = Speculator("ahead", 1, draw, lambda vectors, count: [], lambda frames: None)
+        seen = []
+        for action in actions:
+            guessing.take(action[None])
+            guessing.look_ahead(action[None])
+            time.sleep(0.005)  # a quick draw is done by now, a slow one is not
+            seen.append(guessing.counts())
+        guessing.discard()
+        guessing.close()
+        return seen
+
+    assert counts(0.0) == counts(0.03)
 
 
 def test_parallel_serves_held_actions_from_one_draw_and_discards_the_rest(

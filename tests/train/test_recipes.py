@@ -1,6 +1,7 @@
 """Recipes: consistent before anything is trained, refused by name, and run from end to end."""
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,12 +46,34 @@ def test_the_command_line_changes_budget_and_settings() -> None:
     assert chosen("micro", [], 2.5).loop == replace(MICRO.loop, minutes=2.5, steps=0)
 
 
+def test_a_recipe_of_ones_own_lies_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`nfd-gym`, unlike python -m, does not find modules there by itself."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    Path("own_micro.py").write_text(
+        "from dataclasses import replace\nfrom nfd_gym.train.recipes import MICRO\n"
+        "MINE = replace(MICRO, name='mine')\n"
+    )
+    words = ["train", "--data", "none", "--out", "none", "--dry-run"]
+    assert main([*words, "--recipe", "own_micro:MINE"]) == 0
+    assert '"mine"' in capsys.readouterr().out
+    for name, refusal in (("own_micro:MIEN", "has no attribute 'MIEN'"),
+                          ("own_macro:MINE", "No module named 'own_macro'"),
+                          ("own_micro:MICRO.name", "has no attribute"),
+                          ("own_micro:replace", "is no recipe")):  # fmt: skip
+        assert main([*words, "--recipe", name]) == 2
+        assert refusal in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("--recipe ilsand", "no recipe 'ilsand'; did you mean 'island'"),
         ("--recipe micro --stage denoisr", "no stage 'denoisr'; did you mean 'denoiser'"),
         ("--recipe micro --minutes 0", "--minutes must be above 0"),
+        ("--recipe micro --set loop.device=moon", "no device 'moon'; use 'cpu' or 'cuda'"),
         ("--recipe micro --workers 0", "--workers must be at least 1"),
         ("--recipe micro --set loop.stesp=1", "did you mean 'loop.steps'"),
         ("--recipe island", "is for 192x112 pictures and .* has 48x32"),

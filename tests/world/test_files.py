@@ -195,7 +195,7 @@ def test_every_wrong_entry_is_explained(
 
 def test_every_missing_entry_is_named(tiny_world_path: Path, tmp_path: Path) -> None:
     described = json.loads((tiny_world_path / "world.json").read_text())
-    for key in described:
+    for key in described.keys() - {"game"}:  # of older worlds it is not known
         (tmp_path / "world.json").write_text(
             json.dumps({k: v for k, v in described.items() if k != key})
         )

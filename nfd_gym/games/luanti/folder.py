@@ -40,8 +40,11 @@ def create(
     """Writes a new folder. Returns it with a locked descriptor: the folder is in use while any
     process holds that lock, and whoever finds it free may sweep it."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    # Locked before it has its name: a sweeper never finds it free.
+    unnamed = folder / "lock.new"
+    lock = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    unnamed.rename(folder / "lock")
     try:
         _fill(folder, width, height, world_seed, mapgen, game)
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from nfd_gym.games.luanti.env import LuantiEnv
 from nfd_gym.games.luanti.gate import GameDied
 from nfd_gym.games.luanti.players import MIX
 from nfd_gym.games.luanti.probes import PROBES
-from nfd_gym.games.luanti.spec import FPS, LANDMARKS, SIZE, view_fov
+from nfd_gym.games.luanti.spec import FPS, LANDMARKS, SIZE, SPEC, view_fov
 from nfd_gym.settings import resolve
 
 LENGTHS = (400, 801)  # ticks of a clip: 20 to 40 s
@@ -105,6 +105,7 @@ class Recorder:
             crf=settings.crf,
             gop=settings.gop,
             depth=True,
+            spec=replace(SPEC, codec=self.codec, size=settings.size).to_json(),
             about={"game": "the island of nfd_gym in Luanti (Minetest 5.6); textures MIT"},
         )
         self.stop = threading.Event()

@@ -1,10 +1,13 @@
-"""Facts about the island that the model's side needs, as plain constants.
+"""The island as plain data: actions, camera, rate, size and probes; its constants.
 
 Axes are Minecraft's, in metres and degrees: forward is (-sin yaw, cos yaw) in (x, z), y is up, yaw
 grows to the right, pitch downwards. Depth is planar: along the middle of the view.
 """
 
 import math
+
+from nfd_gym.actions import Camera, KeysAndMouse
+from nfd_gym.games.spec import FirstPerson, GameSpec
 
 FPS = 20
 SIZE = (192, 112)  # width, height
@@ -25,6 +28,23 @@ LANDMARKS = {
     "hut": (-5.0, 9.0), "tower": (31.0, -6.0), "lighthouse": (-36.0, -15.0),
     "stones": (-14.0, -31.0), "jetty": (-5.0, -44.0), "pond": (10.0, -16.0), "cliff": (11.0, 16.0),
 }  # fmt: skip
+
+SPEC = GameSpec(
+    id="Luanti-v0",
+    codec=KeysAndMouse("minerl", Camera(FOV_Y)),
+    fps=float(FPS),
+    size=SIZE,
+    camera=FirstPerson(FOV_Y, EYE_HEIGHT, REACH, LATTICE),
+    tasks=("explore", "travel", "dig"),
+    events=("dig", "place"),
+    probes={
+        "free": {"frames": [1, 16, 64, 256, 500]},
+        "turn": {"degrees": [45, 90, 180, 360]},
+        "walk": {"metres": [5, 15, 40]},
+        "edit": {"places": ["dig", *KINDS]},
+        "stand": {"ticks": 1200},
+    },
+)
 
 
 def view_fov(width: int, height: int) -> float:

@@ -15,7 +15,7 @@ from nfd_gym.world.step import Body, DenoiserLike
 
 
 class EngineError(NfdError, ValueError):
-    """An engine or device that this machine does not have; the message says what to do."""
+    """An engine that this machine does not have; the message says what to do."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import shutil
 
 import torch
 
+from nfd_gym.model.device import find_device
 from nfd_gym.runtime.engines.compile import Inductor
 from nfd_gym.runtime.engines.cudagraph import Captured
 from nfd_gym.runtime.engines.engine import Engine, EngineError, engine_of
@@ -57,17 +58,3 @@ def resolve(name: str, device: str) -> tuple[str, torch.device]:
             "(apt-get install -y g++) or use engine='eager'."
         )
     return name, where
-
-
-def find_device(name: str) -> torch.device:
-    """The torch device of that name, if this machine has it."""
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EngineError(f"no device {name!r}; use 'cpu' or 'cuda'.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise EngineError(
-            f"device {name!r} was asked for, but torch sees no CUDA GPU here; use device='cpu', or "
-            "install a CUDA build of torch (https://pytorch.org)."
-        )
-    return device

@@ -1,5 +1,8 @@
 """Recipes: one file of data per shipped world, from recordings to the world folder."""
 
+import importlib
+from typing import Any
+
 from nfd_gym.settings import nearest
 from nfd_gym.train.recipe import Recipe, RecipeError
 from nfd_gym.train.recipes.island import ISLAND
@@ -10,5 +13,20 @@ RECIPES: dict[str, Recipe] = {"island": ISLAND, "micro": MICRO}
 
 def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
+        if ":" in name:
+            found: Recipe = own_recipe(name)
+            return found
         raise RecipeError(f"no recipe {name!r}; did you mean {nearest(name, RECIPES)!r}?")
     return RECIPES[name]
+
+
+def own_recipe(name: str) -> Any:
+    """The recipe that is called NAME in a module of the user's own: MODULE:NAME."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"--recipe {name}: {error}; is the module in this folder?") from error
+    if not all(hasattr(found, part) for part in ("name", "world", "tokenizer", "denoiser")):
+        raise RecipeError(f"--recipe {name}: {found!r} is no recipe; copy one of {list(RECIPES)}.")
+    return found

@@ -32,10 +32,13 @@ class DenoiserStage:
 
     def loss(self, batch: ViewBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
         config, random = self.config, moment.random
+        batch = batch.to(next(self.model.parameters()).device)
         condition = conditions(self.model, batch)
         target = batch.target[:, None]
-        sigma = draw_sigma(target.shape[:2], random, "cpu", config.pure, config.mean, config.std)
-        noise = torch.randn(target.shape, generator=random)
+        sigma = draw_sigma(
+            target.shape[:2], random, target.device, config.pure, config.mean, config.std
+        )
+        noise = torch.randn(target.shape, generator=random, device=target.device)
         noisy = interpolate(target, noise, sigma)
         out = self.model(noisy, sigma, batch.control[:, None], condition[:, None])
         error = (out.float() - target).square().mean(-1)[:, 0]  # (B,N)

@@ -65,6 +65,9 @@ class ViewBatch:
     def __len__(self) -> int:
         return len(self.pose)
 
+    def to(self, device: torch.device) -> "ViewBatch":
+        return ViewBatch(**{name: value.to(device) for name, value in vars(self).items()})
+
 
 class ViewLoader:
     """Endless random batches of records in shard folders; batch n depends on (seed, n) alone."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nfd_gym.data import Source
-from nfd_gym.data.store import writer_for
+from nfd_gym.data.store import spec_of, writer_for
 from nfd_gym.memory import Memory
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.eye import EyeBody
@@ -37,6 +37,7 @@ def assemble(
         body=body,
         settings=settings,
         provenance=provenance,
+        game=spec_of(source),
     )
 
 
