@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from nfd_gym.data import open_source
+from nfd_gym.data import Source, open_source
+from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.settings import nearest
 from nfd_gym.train import loop
@@ -105,9 +106,14 @@ def _world(job: FlatJob) -> None:
     denoiser = Denoiser(recipe.denoiser)
     denoiser.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
-    about = {"recipe": recipe.name, "minutes": recipe.loop.minutes}
+    about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
     made = flat_world.assemble(recipe.world, source, code, denoiser, recipe.settings, about)
     flat_world.export(made, source, job.out / recipe.world, recipe.starts)
+
+
+def game_of(source: Source) -> str | None:
+    """Gymnasium id of the game that was recorded, where the recordings say it."""
+    return source.index.env if isinstance(source, VPTSource) else None
 
 
 def need(job: FlatJob, name: str, stage: str) -> Path:

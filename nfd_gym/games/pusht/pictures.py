@@ -22,7 +22,8 @@ BLOCK_DRAWN = 0.5  # pixels by which the game draws the block too far right and 
 GROWN = 1.5  # pixels by which the block's outline is drawn outside its shape
 WALL = 10.7  # pixels at each side of the table where walls are drawn
 ANGLES = 32  # orientations tried before the fit
-ROUNDS = 8
+BAND = 25.0  # pixels on both sides of the first guess's edge that the fit looks at
+ROUNDS, CLOSE = 8, 0.02  # of the fit at most; pixels (and fiftieths of a radian) that end it
 CENTRE = 40.7  # distance of the T's middle of area from its origin, along the stem
 REACH = 100.0  # pixels around the middle of the block in which it is looked for
 
@@ -90,19 +91,20 @@ def _middle(weight: Array, x: Array, y: Array) -> Array:
 def fit(distance: Distance, guess: Array, x: Array, y: Array, share: Array, size: float) -> Array:
     """The pose near a guess at which a shape covers the pixels at (x, y) most nearly as their
     shares say."""
-    pose = guess.copy()
-    steps = np.array([1.0, 1.0, 0.02])[: len(pose)]
+    steps = np.array([1.0, 1.0, 0.02])[: len(guess)]
+    band = np.abs(distance(guess, x, y)) < BAND
+    x, y, share, pose = x[band], y[band], share[band], guess.copy()
     for _ in range(ROUNDS):
-        now = _cover(distance(pose, x, y), size)
-        columns = [
-            (_cover(distance(pose + step, x, y), size) - _cover(distance(pose - step, x, y), size))
-            / 2
+        slope = np.stack([
+            _cover(distance(pose + step, x, y), size) - _cover(distance(pose - step, x, y), size)
             for step in np.diag(steps)
-        ]
-        slope = np.stack(columns, 1)
-        square = slope.T @ slope + 1e-3 * np.eye(len(pose))
-        move = np.linalg.solve(square, slope.T @ (share - now)).clip(-15, 15)
-        pose = pose + move * steps
+        ]) / 2  # fmt: skip
+        short = share - _cover(distance(pose, x, y), size)
+        square = slope @ slope.T + 1e-3 * np.eye(len(pose))
+        move = np.linalg.solve(square, slope @ short).clip(-15, 15)
+        pose += move * steps
+        if np.abs(move).max() < CLOSE:
+            break
     return pose
 
 

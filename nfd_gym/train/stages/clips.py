@@ -5,7 +5,7 @@ the batches, the one that the model itself has drawn with `world.step.predict`: 
 that of play, keys and values of the past included.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,6 +53,8 @@ class ClipStage:
         self, model: Denoiser, tokenizer: Tokenizer, settings: WorldSettings, config: ClipLoss
     ) -> None:
         self.model, self.config = model, config
+        if settings.context == "auto":  # as a World with a condition has it
+            settings = replace(settings, context="noisy")
         self.parts = FlatParts(tokenizer, model, settings)
 
     def loss(self, batch: ClipBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
