@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     film = parser.add_argument_group("without a display")
     film.add_argument("--headless", action="store_true", help="make a film and exit")
-    film.add_argument("--frames", type=int, help="its length in frames, 20 a second")
+    film.add_argument("--frames", type=int, help="its length in frames")
     film.add_argument("--out", type=Path, metavar="FILE", help="a .mp4 or .gif file")
     film.add_argument("--actions", type=Path, metavar="LOG", help="play the actions of a recording")
     film.add_argument("--policy", help="random, scripted or an agent (default: scripted)")
@@ -138,7 +138,7 @@ def _film(args: argparse.Namespace) -> int:
     if args.record:
         game.command("record")
     try:
-        print(film(game, frames=args.frames, out=args.out, scale=args.scale))
+        print(film(game, frames=args.frames, out=args.out, fps=round(game.stage.rate), scale=args.scale))
     finally:
         game.close()
     return 0

@@ -19,7 +19,6 @@ from nfd_gym.play.recorder import Recorder
 from nfd_gym.play.stage import CannotError, Saved, Stage, Twin, View
 from nfd_gym.play.still import save_still
 
-RATE = 20.0  # ticks a second, Minecraft's
 TOAST_S = 3.0
 UNDO_TICKS = 20  # per press; a world may remember less
 
@@ -191,7 +190,7 @@ class Game:
     def _undo(self) -> None:
         view, ticks = self.stage.undo(UNDO_TICKS)
         self._arrive(view)
-        self.say(f"{ticks / RATE:g} s back")
+        self.say(f"{ticks / self.stage.rate:g} s back")
 
     def _next_player(self) -> None:
         self.player = self.players[(self.players.index(self.player) + 1) % len(self.players)]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nfd_gym.errors import NfdError
 from nfd_gym.play.clock import Metronome, Spread
-from nfd_gym.play.game import RATE, Game, Shown
+from nfd_gym.play.game import Game, Shown
 from nfd_gym.play.inputs import Inputs
 
 
@@ -14,11 +14,11 @@ class Loop(threading.Thread):
     happens, so a recording survives a crash; the crash is kept in `error` for the main thread.
     """
 
-    def __init__(self, game: Game, inputs: Inputs, rate: float = RATE) -> None:
+    def __init__(self, game: Game, inputs: Inputs, rate: float | None = None) -> None:
         super().__init__(name="play loop", daemon=True)
         self.game = game
         self.inputs = inputs
-        self.metronome = Metronome(rate)
+        self.metronome = Metronome(rate or game.stage.rate)
         self.error: BaseException | None = None
         self.latency_ms = Spread()  # first input of a tick -> its picture on the screen
         self.latest: Shown | None = None

@@ -13,6 +13,9 @@ from nfd_gym.actions import codec_for_space
 from nfd_gym.errors import NfdError, UsageError
 
 
+RATE = 20.0  # ticks a second of an env that does not say
+
+
 class CannotError(NfdError, RuntimeError):
     """A wish that this world cannot grant; the message is shown to the player."""
 
@@ -67,6 +70,7 @@ class Stage:
         self.codec = getattr(self.raw, "codec", None) or codec_for_space(env.action_space)
         self.title = title
         self.side = side
+        self.rate = float(env.metadata.get("render_fps") or RATE)  # ticks a second
         self.seed = 0
         self.view = View(np.zeros((1, 1, 3), np.uint8))
         self.past: deque[Past] = deque(maxlen=memory)
