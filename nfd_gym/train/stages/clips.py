@@ -64,7 +64,7 @@ class ClipStage:
         shape = target.shape[:2]
         own = moment.progress >= config.rollouts_from and draw(random) < config.rollouts
         if own:
-            shown = codes(code, rollout(self.parts, batch))
+            shown = codes(code, rollout(self.parts, batch, random))
             sigma = torch.ones(shape)
         else:
             shown = truth
@@ -92,22 +92,23 @@ class ClipStage:
 
 
 @torch.no_grad()
-def rollout(parts: FlatParts, batch: ClipBatch) -> Tensor:
+def rollout(parts: FlatParts, batch: ClipBatch, random: torch.Generator) -> Tensor:
     """Frames uint8 (B,T+1,H,W,3): the first `GIVEN` recorded, the others predicted in turn."""
-    frames, actions, how = batch.frames, batch.actions, parts.settings
+    frames, actions = batch.frames, batch.actions
     config = parts.denoiser.config
     flat = frames.new_zeros(*frames.shape[:2], 0, 0, dtype=torch.float32)
     poses = actions[..., :0]
-    still = actions.new_zeros(len(frames), GIVEN, config.tokens, config.channels)
+    shape = (*frames.shape[:2], config.tokens, config.channels)
+    noise = torch.randn(shape, generator=random)
     given = slice(0, GIVEN)
     cache = parts.denoiser.make_cache(len(frames))
     state = prime(
-        parts, cache, frames[:, given], flat[:, given], poses[:, given], actions[:, given], still
-    )
+        parts, cache, frames[:, given], flat[:, given], poses[:, given], actions[:, given],
+        noise[:, given],
+    )  # fmt: skip
     shown = [frames[:, i] for i in range(GIVEN)]
     for i in range(GIVEN, frames.shape[1]):
-        noise = torch.randn(still[:, 0].shape) if how.temperature else still[:, 0]
-        state = predict(parts, state, actions[:, i], noise, cache)
+        state = predict(parts, state, actions[:, i], noise[:, i], cache)
         shown.append(state.frame)
     return torch.stack(shown, 1)
 
