@@ -22,6 +22,7 @@ class Index:
     about: dict[str, dict[str, Any]] | None = None  # all it says of each clip; None: no index
     depth: bool = False  # every clip has a NAME.depth.mkv and poses
     fov_y: float | None = None  # vertical field of view in degrees
+    env: str | None = None  # Gymnasium id of the game that was recorded
 
 
 def read_index(folder: Path) -> Index:
@@ -55,4 +56,5 @@ def read_index(folder: Path) -> Index:
         about={str(entry["name"]): entry for entry in entries},
         depth=bool(data.get("depth")),
         fov_y=fov_y,
+        env=data.get("env"),
     )

@@ -99,7 +99,7 @@ class Dream:
         self._past.clear()
         eyes, drift = self._eyes(), self._drift()
         for env in begun:
-            self.tasks[env].reset(Facts(_position(eyes[env])))
+            self.tasks[env].reset(Facts(_position(eyes[env]), (), self._frame(env)))
         return [self._info(env, eyes, [], drift, {}) for env in begun]
 
     def step(self, vectors: NDArray[np.float32]) -> StepResult:
@@ -114,7 +114,7 @@ class Dream:
         infos = []
         for env, task in enumerate(self.tasks):
             happened = [Event(int(self.elapsed[env]), e["type"], e["node"]) for e in events[env]]
-            facts = Facts(_position(eyes[env]), happened)
+            facts = Facts(_position(eyes[env]), happened, self._frame(env))
             rewards[env], terminated[env], terms = task.step(facts)
             infos.append(self._info(env, eyes, events[env], drift, terms))
         truncated = np.zeros(self.num_envs, bool)
@@ -269,6 +269,12 @@ class Dream:
         if self.world.drift is None:
             return None
         return self.world.drift(self.session.state.latents).double().cpu().numpy()
+
+    def _frame(self, env: int) -> NDArray[np.uint8] | None:
+        """The frame on show, where the task reads it."""
+        if not getattr(self.tasks[env], "needs_frame", False):
+            return None
+        return np.asarray(self.session.state.frame[env].cpu().numpy())
 
     def _eyes(self) -> list[tuple[float, ...] | None]:
         """x, y, z of the eye, yaw and pitch; None in worlds without a camera."""

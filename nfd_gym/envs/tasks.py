@@ -1,7 +1,8 @@
-"""What an agent is asked to do. Tasks see facts, never pixels.
+"""What an agent is asked to do. Tasks see facts.
 
 So one task runs in the real game, where facts are logged, and in a learned world, where position
-and events are those of the world's own body.
+and events are those of the world's own body. A flat world has no body: its task reads the facts
+from the frame (`needs_frame`) and comes with its game, named as "module:Class".
 
 | task      | reward per tick                                       |
 |-----------|-------------------------------------------------------|
@@ -14,10 +15,14 @@ and events are those of the world's own body.
 None of them ends an episode: it lasts until its time limit.
 """
 
+import importlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nfd_gym.data.clip import is_trunk
 from nfd_gym.errors import UsageError
@@ -41,6 +46,7 @@ class Facts:
 
     position: tuple[float, float, float] | None = None
     events: Sequence[EventLike] = ()
+    frame: NDArray[np.uint8] | None = None  # (H,W,3), for tasks with `needs_frame`
 
 
 class Task(Protocol):
@@ -187,6 +193,20 @@ def make_task(task: str | Task | None) -> Task:
         return Idle()
     if not isinstance(task, str):
         return task
+    if ":" in task:
+        return _imported(task)
     if task not in TASKS:
         raise UsageError(f"no task {task!r}; did you mean {nearest(task, tuple(TASKS))!r}?")
     return TASKS[task]()
+
+
+def _imported(entry: str) -> Task:
+    """The task of an entry point "module:Class"."""
+    module, _, name = entry.partition(":")
+    try:
+        made: Task = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"no task {entry!r} ({error}); give 'module:Class' of a class that makes a Task."
+        ) from error
+    return made

@@ -1,7 +1,8 @@
 """`nfd-gym eval`: does a world with a camera stay? Free runs and probes beside the game.
 
 Free runs replay recorded actions in the dream from a recording's first frame. The rows beside them:
-the memory's view at the game's own pose without the net, and the first frame repeated.
+the memory's view at the game's own pose without the net, and the first frame repeated. Worlds
+without a camera: eval/flat.py.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from nfd_gym.data import Source, open_source
-from nfd_gym.eval import results
+from nfd_gym.eval import flat, results
 from nfd_gym.eval.metrics import psnr
 from nfd_gym.eval.staying import (
     NEAR,
@@ -26,7 +27,7 @@ from nfd_gym.eval.staying import (
 from nfd_gym.model.pixels import to_uint8
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.shipped import DEFAULT_WORLD
-from nfd_gym.world import World, WorldError
+from nfd_gym.world import World
 
 AT = (1, 16, 64, 256, 500)
 
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
     """Prints the tables. Side effect: stores them where --publish or --results asks for it."""
     world = open_world(args.world)
     if not world.has_depth:
-        raise WorldError(f"world {world.name!r} has no depth; free runs need a camera world.")
+        return flat.main(args, world)
     command, suffix = f"nfd-gym eval --world {world.name}", ""
     if args.no_atlas:
         world, command, suffix = world.without_atlas(), f"{command} --no-atlas", "-no-atlas"

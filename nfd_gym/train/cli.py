@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nfd_gym import settings
 from nfd_gym.errors import UsageError
-from nfd_gym.train import runner
+from nfd_gym.train import flat_runner, runner
+from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.recipe import Recipe
 from nfd_gym.train.recipes import RECIPES, find_recipe
 
@@ -22,6 +23,7 @@ stages, in their order; each reads what the ones before it wrote under --out:
   body       how far an action moves the eye, and when it digs or places
   denoiser   the diffusion transformer, for --minutes
   world      the folder that `nfd-gym play --world` and gym.make("NFD-v0") take
+recipes of worlds without a camera (pusht) have tokenizer, frames, denoiser and world.
 
 A stage that has finished is not run again, an interrupted one goes on: give the same command again.
 To repeat a stage, delete what it wrote (OUT/denoiser, OUT/views, ...) and what was made from it.
@@ -72,17 +74,18 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(settings.show(recipe))
         return 0
-    job = runner.Job(
-        recipe=recipe, data=args.data, out=args.out, workers=args.workers, clips=args.clips
-    )
-    runner.run(job, args.stage)
+    where = {"data": args.data, "out": args.out, "workers": args.workers, "clips": args.clips}
+    if isinstance(recipe, FlatRecipe):
+        flat_runner.run(flat_runner.FlatJob(recipe=recipe, **where), args.stage)
+    else:
+        runner.run(runner.Job(recipe=recipe, **where), args.stage)
     made = args.out / recipe.world
     if (made / "world.json").is_file():
         print(f"{made}: play it with `nfd-gym play --world {made}`")
     return 0
 
 
-def chosen(name: str, assignments: list[str], minutes: float | None) -> Recipe:
+def chosen(name: str, assignments: list[str], minutes: float | None) -> Recipe | FlatRecipe:
     """The recipe of that name with every "a.b=value" applied and another budget."""
     recipe = settings.apply(find_recipe(name), assignments)
     if minutes is None:

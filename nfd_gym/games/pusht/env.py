@@ -45,6 +45,7 @@ class PushTEnv(gymnasium.Env[Frame, npt.NDArray[np.float32]]):
         if not (8 <= width <= DRAWN and 8 <= height <= DRAWN):
             raise UsageError(f"size is (width, height), each from 8 to {DRAWN}, got {size!r}.")
         self._cv2 = need("cv2", "robotics")
+        self._pixels = need("pygame.surfarray", "robotics").pixels3d
         self.game: Any = need("gym_pusht.envs.pusht", "robotics").PushTEnv(obs_type="state")
         self.size, self.native, self.render_mode = (width, height), native, render_mode
         self.codec = SPEC.codec
@@ -106,7 +107,7 @@ class PushTEnv(gymnasium.Env[Frame, npt.NDArray[np.float32]]):
         screen = self.game._draw()
         if self.native:
             return np.asarray(self.game._get_img(screen, *self.size), np.uint8)
-        large = self.game._get_img(screen, DRAWN, DRAWN)
+        large = np.transpose(np.array(self._pixels(screen)), (1, 0, 2))
         small = self._cv2.resize(large, self.size, interpolation=self._cv2.INTER_AREA)
         return np.asarray(small, np.uint8)
 

@@ -1,0 +1,80 @@
+"""Stage: all frames of the recordings in one array, and clips drawn from it at random."""
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfd_gym.data import DataError, Source
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Clips of T + 1 frames; `actions[:, i]` produced `frames[:, i]`."""
+
+    frames: Tensor  # uint8 (B,T+1,H,W,3)
+    actions: Tensor  # (B,T+1,A)
+
+    def __len__(self) -> int:
+        """Frames that are predicted."""
+        return self.frames.shape[0] * (self.frames.shape[1] - 1)
+
+
+def decode(source: Source, folder: Path, clips: int | None = None) -> None:
+    """Side effect: frames.npy, actions.npy and lengths.json; again if the recordings have grown."""
+    lengths = list(source.lengths)[:clips]
+    note = folder / "lengths.json"
+    if note.exists() and json.loads(note.read_text()) == lengths:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    note.unlink(missing_ok=True)
+    (height, width), total = source.size, sum(lengths)
+    frames = np.lib.format.open_memmap(
+        folder / "frames.npy", "w+", np.uint8, (total, height, width, 3)
+    )
+    actions = np.zeros((total, source.codec.width), np.float32)
+    first = 0
+    for index, length in enumerate(lengths):
+        clip = source.read(index)
+        frames[first : first + length] = clip.frames
+        actions[first : first + length] = clip.actions
+        first += length
+    frames.flush()
+    np.save(folder / "actions.npy", actions)
+    note.write_text(json.dumps(lengths))
+
+
+class ClipLoader:
+    """Endless random clips; batch n depends on (seed, n) alone."""
+
+    def __init__(
+        self, folder: Path, frames: int, batch: int, seed: int = 0, first: int = 0, rank: int = 0,
+        ranks: int = 1,
+    ) -> None:  # fmt: skip
+        self.frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+        self.actions = np.load(folder / "actions.npy", allow_pickle=False)
+        lengths = np.array(json.loads((folder / "lengths.json").read_text()))
+        places = np.maximum(0, lengths - frames)  # a clip's own first frame is not predicted
+        self.ends, self.firsts = np.cumsum(places), np.cumsum(lengths) - lengths
+        self.window, self.batch = frames + 1, batch
+        self.seed, self.number, self.rank, self.ranks = seed, first, rank, ranks
+        if not len(places) or not self.ends[-1]:
+            raise DataError(f"no clip has more than {frames} frames; record longer ones.")
+
+    def __iter__(self) -> Generator[ClipBatch]:
+        while True:
+            address = self.number * self.ranks + self.rank
+            self.number += 1
+            yield self.drawn(np.random.default_rng(np.random.SeedSequence([self.seed, address])))
+
+    def drawn(self, random: np.random.Generator) -> ClipBatch:
+        """One batch."""
+        place = random.integers(self.ends[-1], size=self.batch)
+        clip = np.searchsorted(self.ends, place, side="right")
+        inside = place - np.concatenate([[0], self.ends])[clip]
+        rows = (self.firsts[clip] + inside)[:, None] + np.arange(self.window)
+        return ClipBatch(torch.from_numpy(self.frames[rows]), torch.from_numpy(self.actions[rows]))
