@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nfd_gym.actions import KeysAndMouse
 from nfd_gym.data import Source, open_source
 from nfd_gym.eval import flat, results
 from nfd_gym.eval.metrics import psnr
@@ -24,6 +25,7 @@ from nfd_gym.eval.staying import (
     free_runs,
     replay,
 )
+from nfd_gym.eval.walking import walking, walls
 from nfd_gym.model.pixels import to_uint8
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.shipped import DEFAULT_WORLD
@@ -57,6 +59,10 @@ def main(args: argparse.Namespace) -> int:
         table = free_table(world, open_source(args.data), args.runs, args.frames, args.engine)
         told = f"{command} --data {args.data} --runs {args.runs} --frames {args.frames}"
         print(results.markdown(results.keep(args, f"free-runs{suffix}", {"table": table}, told)))
+        if not args.no_atlas:
+            table = body_table(world, open_source(args.data), args.runs)
+            told = f"{command} --data {args.data} --runs {args.runs}"
+            print(results.markdown(results.keep(args, "body", {"table": table}, told)))
     if args.probes is not None:
         table = probe_table(world, open_source(args.probes), args.engine)
         told = f"{command} --probes {args.probes}"
@@ -87,6 +93,15 @@ def free_table(world: World, source: Source, runs: int, frames: int, engine: str
         "memory at the game's pose, no net, dB", "first frame dB", "edges / real",
     ]  # fmt: skip
     return {"columns": columns, "rows": rows}
+
+
+def body_table(world: World, source: Source, clips: int) -> dict[str, Any]:
+    """How the body walks, jumps and meets walls beside the game: a row per figure."""
+    chosen = [source.read(index) for index in range(min(clips, len(source.names)))]
+    assert isinstance(world.codec, KeysAndMouse)
+    forward = world.codec.vector(["forward"])
+    figures = walking(world, chosen) | walls(world, chosen, forward)
+    return {"columns": ["figure", "value"], "rows": [[k, v] for k, v in figures.items()]}
 
 
 @torch.no_grad()

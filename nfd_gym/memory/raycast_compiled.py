@@ -6,11 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    import numba
-except ImportError:  # an extra: pip install 'nfd_gym[cpu]'
-    numba = None
-
 
 def _walk(
     space: NDArray[np.uint8], start: NDArray[np.float32], rays: NDArray[np.float32],
@@ -65,4 +60,13 @@ def _walk(
                 break
 
 
-walk: Callable[..., Any] | None = None if numba is None else numba.njit(cache=True)(_walk)
+def _compiled() -> Callable[..., Any] | None:
+    try:
+        import numba
+    except ImportError:  # an extra: pip install 'nfd_gym[cpu]'
+        return None
+    compiled: Callable[..., Any] = numba.njit(cache=True)(_walk)
+    return compiled
+
+
+walk = _compiled()
