@@ -21,8 +21,8 @@ SMALL = {
     "record": "--policy random --env NFD-v0 --make world=tiny --make engine=eager --frames 6",
     "import": "--preset as-recorded",
     "check": "",
-    "train": "--data data/island --recipe micro --minutes 0.01 --workers 1 --set loop.device=cpu --set body_steps=5 "
-    "--set batch=4",
+    "train": "--data data/island --recipe micro --minutes 0.01 --workers 1 "
+    "--set loop.device=cpu --set body_steps=5 --set batch=4",
     "eval": "--world runs/island/world --runs 1 --frames 3",
     "bench": "--preset micro --device cpu --engines eager --num-envs 1 --steps 1 --frames 1 "
     "--warm-up 1",

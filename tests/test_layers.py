@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -159,20 +160,58 @@ def test_a_planted_key_is_found():
     assert list(key_names(ast.parse('held = action[INDEX["attack"]]')))
 
 
-def test_nothing_imports_back():
-    """No two files of the runtime or the world import each other, directly or through others."""
+def arrows():
+    """Every file and the files of ours that it imports; its own package is no arrow."""
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sources()
+    }
     graph = {}
-    for path in [*PACKAGE.glob("runtime/**/*.py"), *PACKAGE.glob("world/*.py")]:
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        found = {target for _, target in imports(ast.parse(path.read_text("utf-8")))}
-        graph[name] = {target for target in found if not target.endswith(".world")}
-    for name in graph:
-        seen, ahead = set(), set(graph[name])
-        while ahead:
-            target = ahead.pop()
-            assert target != name, f"{name} imports itself through {sorted(seen)}"
-            seen.add(target)
-            ahead |= graph.get(target, set()) - seen
+    for name, path in names.items():
+        targets = set()
+        for _, target in imports(ast.parse(path.read_text("utf-8"))):
+            target = target.partition(":")[0]
+            while target and target not in names:  # a class or a function of the module
+                target = target.rpartition(".")[0]
+            if target and not f"{name}.".startswith(f"{target}."):
+                targets.add(target)
+        graph[name] = targets
+    return graph
+
+
+def test_nothing_imports_back():
+    """No two files import each other, directly or through others, not even by a string."""
+    graph = arrows()
+    assert len(graph) > 150 and "nfd_gym.world.step" in graph["nfd_gym.runtime.session"]
+    list(TopologicalSorter(graph).static_order())  # raises CycleError and names the circle
+
+
+def test_a_planted_circle_is_found():
+    graph = arrows()
+    graph["nfd_gym.world.step"] |= {"nfd_gym.runtime.session"}
+    with pytest.raises(CycleError, match="nodes are in a cycle"):
+        list(TopologicalSorter(graph).static_order())
+
+
+def picture():
+    """The rooms from the roof down, each with the rooms below that it may enter."""
+    rooms = {room: set(may) for room, may in MAY_IMPORT.items() if room not in GROUND}
+    rooms["nfd_gym"] = rooms.pop("__init__")
+
+    def floor(room):
+        return 1 + max(map(floor, rooms[room]), default=0)
+
+    return "".join(
+        f"{room:<9} -> {' '.join(sorted(rooms[room])) or 'the ground'}\n"
+        for room in sorted(rooms, key=lambda room: (-floor(room), room))
+    )
+
+
+def test_contributing_shows_the_rooms_and_their_arrows():
+    """The ground: modules that import nothing but each other (errors, settings, actions, ...)."""
+    assert f"```\n{picture()}```" in (ROOT / "docs" / "CONTRIBUTING.md").read_text("utf-8"), (
+        f"write this into docs/CONTRIBUTING.md:\n{picture()}"
+    )
 
 
 def test_every_package_has_its_rule():

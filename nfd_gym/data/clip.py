@@ -202,7 +202,7 @@ def is_trunk(node: str) -> bool:
 
 
 def event_flags(events: Sequence[Event], count: int) -> dict[str, NDArray[np.bool_]]:
-    """Per-frame masks (count,) of the events that reward heads learn: dig, place, chop."""
+    """Per-frame masks (count,) of events: dig, place, chop."""
     flags = {kind: np.zeros(count, bool) for kind in ("dig", "place", "chop")}
     for event in events:
         if event.kind in ("dig", "place"):

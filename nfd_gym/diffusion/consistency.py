@@ -2,7 +2,7 @@
 
 A `Denoise` is any callable (noisy, sigma) -> clean prediction. Which context it sees (clean past
 frames, actions, the recycled picture) is closed over by the caller, so the tangent of the context
-is zero by construction: teacher forcing, recipe.md 3.5(a).
+is zero by construction: teacher forcing.
 
 Everywhere `noisy` is (B, T, ...) and `sigma` (B, T): each frame has a noise level of its own, and
 each frame is normalised on its own, or one frame at high noise would rescale all the others.
@@ -95,8 +95,8 @@ def jvp(
 ) -> tuple[Tensor, Tensor]:
     """Value and derivative along `tangents`, in fp32 whatever autocast says, without a graph.
 
-    Half precision is useless here: the best relative error of a bf16 tangent was 10 % and more
-    (recipe.md 3.6). Fused attention kernels have no forward mode; the caller switches them off.
+    Half precision is useless here: the best relative error of a bf16 tangent was 10 % and more.
+    Fused attention kernels have no forward mode; the caller switches them off.
     """
     device = primals[0].device.type
     with torch.no_grad(), torch.autocast(device, enabled=False):
@@ -161,7 +161,7 @@ def rf_loss(
     normalised loss is flat by construction.
 
     The student must hold its own boundary f(x, 0) = x (v-form, or (1 - sigma) x + sigma D):
-    with a free x-prediction nothing pins the solution and the training diverges (recipe.md 3.4b).
+    with a free x-prediction nothing pins the solution and the training diverges.
     `tangent_student` is the same student with forward-mode-safe attention, if that differs.
     """
     noisy = interpolate(clean, noise, sigma)

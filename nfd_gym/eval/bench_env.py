@@ -17,7 +17,7 @@ import torch
 from nfd_gym.actions import KeysAndMouse
 from nfd_gym.envs.nfd_env import NFDEnv
 from nfd_gym.envs.vector_env import NFDVectorEnv
-from nfd_gym.eval.bench import add_output, percentiles, report
+from nfd_gym.eval.bench_table import add_output, percentiles, report
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.presets import PRESETS

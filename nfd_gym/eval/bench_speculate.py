@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nfd_gym.data import Source, open_source
 from nfd_gym.errors import UsageError
-from nfd_gym.eval.bench import add_output, percentiles, report
+from nfd_gym.eval.bench_table import add_output, percentiles, report
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.session import Session
 from nfd_gym.runtime.starts import starts_of

@@ -86,8 +86,8 @@ def shard(model: nn.Module, team: Team) -> None:
     blocks = getattr(model, "blocks", None)
     if team.ranks == 1 or blocks is None:
         raise UsageError(
-            "--fsdp shares the denoiser's blocks out over several ranks; start it with "
-            "`torchrun --nproc-per-node N -m nfd_gym train denoiser ...`"
+            "loop.fsdp shares the denoiser's blocks out over several ranks; start it with "
+            "`torchrun --nproc-per-node N -m nfd_gym train ... --stage denoiser --workers 1`."
         )
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
