@@ -29,7 +29,6 @@ class DreamSettings:
     max_episode_steps: int | None = None
     max_drift: float | None = None
     depth: bool = False
-    atlas: bool = True
     timings: bool = False
 
     def __post_init__(self) -> None:

@@ -42,8 +42,7 @@ class Dream:
         session: Session | None = None,
     ) -> None:
         self.how = how
-        opened = open_world(world, how.device)
-        self.world = opened if how.atlas else opened.without_atlas()
+        self.world = open_world(world, how.device)
         codec = self.world.codec
         self.codec = codec if how.action_space is None else codec.with_preset(how.action_space)
         self.action_space = self.codec.space()

@@ -38,7 +38,6 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
     max_episode_steps         truncate after so many steps; undo, load and fork keep count
     max_drift      truncate when the picture is this many times odder than an ordinary real one
     depth          put inverse depth, uint16 (H, W), into info["depth"]
-    atlas          False: nothing but the start frames is known; all else has to be drawn
     timings        put milliseconds into info["timings"]; off, because they are never reproducible
     log            write every reset and action to this file, for `nfd-gym replay`
 

@@ -6,6 +6,7 @@ ahead into whatever stands there.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,8 @@ class Walker:
         points = torch.cat([place, place - place.new_tensor([0.0, 1.0, 0.0])], dim=1)
         cells = torch.round(points).long()
         depth = 0.5 + RADIUS - (points - cells).abs()[..., [0, 2]].amax(-1)
-        solid = self.world.memory.solid(self.state.memory, cells)
+        memory: Any = self.world.memory  # one that knows blocks
+        solid = memory.solid(self.state.memory, cells)
         return float(torch.where(solid, depth, 0.0).max())
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfd_gym.memory.raycast_compiled import walk
+from nfd_gym.memory.compiled import walk
 
 FARTHEST = 15  # cells that a box reaches at most
 JUMPS = 400  # after which a ray is given up

@@ -1,13 +1,13 @@
 """Pictures of a scene of textured blocks under a sky, as a game draws them at twice the size and
 averages down: four quarters a pixel, where outlines run through it also in depth."""
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nfd_gym.memory.atlas import SIDES, Atlas
+from nfd_gym.memory.atlas import Atlas
+from nfd_gym.memory.compiled import shade
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays
 from nfd_gym.memory.raycast import Hits, cast
 from nfd_gym.memory.sky import sky_cells
@@ -107,6 +107,25 @@ def _shade(
         row, column = sky_cells(rays.index_select(0, air), *scene.sky.shape[:2])
         beyond = scene.sky[row, column].float()
         colour[air], sharp[air] = beyond[:, :3], beyond[:, 3]
+    if shade is not None and rays.device.type == "cpu":
+        eye, _, right, up = axes(pose)
+        pixel = 1 / focal_length(height, fov_y)
+        tensors = (
+            hits.cell, hits.facing, hits.depth, rays.contiguous(), eye, right * pixel, -up * pixel,
+            scene.atlas.slot, scene.keys, scene.rows, scene.textures, scene.finest, parts, colour,
+            sharp,
+        )  # fmt: skip
+        shade(*(tensor.numpy() for tensor in tensors))
+    else:
+        _shade_batched(scene, pose, rays, hits, height, fov_y, parts, colour, sharp)
+    return colour, sharp
+
+
+def _shade_batched(
+    scene: Scene, pose: Tensor, rays: Tensor, hits: Hits, height: int, fov_y: float, parts: Tensor,
+    colour: Tensor, sharp: Tensor,
+) -> None:  # fmt: skip
+    """The faces of `_shade` in plain torch, into colour (N,3) and sharp (N,)."""
     rows = torch.where(hits.cell >= 0, rows_of(scene, hits), -1)
     solid = (rows >= 0).nonzero()[:, 0]
     if len(solid):
@@ -119,5 +138,4 @@ def _shade(
         texels = scene.textures.index_select(0, index.flatten()).float()
         colour[solid] = texels.view(len(parts), -1, 3).mean(0)
         lacking = (scene.finest.index_select(0, rows) - sample.level).clamp_min(0)
-        sharp[solid] = torch.exp2(-lacking * math.log2(SIDES[0] / SIDES[1]))
-    return colour, sharp
+        sharp[solid] = torch.exp2(-lacking.float())

@@ -52,6 +52,8 @@ def draw(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) 
     shown &= (column + margin > 0) & (column - margin < width)
     shown &= (row + margin > 0) & (row - margin < height)
     index = shown.nonzero()[:, 0]
+    if not len(index):
+        return _nothing(height, width, pose.device)
     column, row, z, span = (x.index_select(0, index) for x in (column, row, z, span))
     cells = [_small(column, row, z, index, span, height, width)]
     rays = _ray_table(forward, right, up, height, width, focal, pose.device)
