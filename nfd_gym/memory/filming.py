@@ -19,6 +19,9 @@ HORIZON = 1 / 250.0  # nearness below which a pixel is sky
 FAR = 120.0  # metres; what is farther is not taken in
 AXIAL = 0.93  # largest component of a normal that counts as along an axis
 LOOSE_FAR, LOOSE_LOOKS = 6.0, 6  # metres within which small things are taken in; pixels needed
+LEAST_SQUARES = 24  # squares of a small thing in its cell
+CLOSEST = 3.99  # 1/metre; what is nearer was cut off
+LOOSE_OFF = 0.15  # metres off every lattice plane; what is nearer is a wall seen badly
 LEAST_LOOKS = 12.0  # pixels a face needs to be believed
 NO_CELLS = np.zeros((0, 3), np.int64)
 FILLED = 0.5  # share of its texels that a level needs to be a face's own
@@ -108,7 +111,7 @@ class Filming:
         depth: NDArray[np.floating], off: NDArray[np.float64], colour: NDArray[np.uint8],
     ) -> None:  # fmt: skip
         """Near flat pixels that lie on no lattice plane: small things."""
-        chosen = (depth < LOOSE_FAR) & (off > 0.06)
+        chosen = (depth < LOOSE_FAR) & (off > LOOSE_OFF)
         if not chosen.any():
             return
         place = np.round(point[chosen] * LOOSE).astype(np.int64)
@@ -200,6 +203,13 @@ class Filming:
         facing, keys = keys % 8, keys // 8
         place = np.stack([keys >> 28, (keys >> 14) & 16383, keys & 16383], axis=1) - 8192
         colour = (sums[:, :3] / np.maximum(sums[:, 3:], 1)).round()
+        # a small thing has many squares in its cell; a few are a wall seen badly
+        home = np.floor_divide(place + LOOSE // 2, LOOSE) + 8192
+        _, cell, squares = np.unique(
+            home @ np.array([1 << 28, 1 << 14, 1]), return_inverse=True, return_counts=True
+        )
+        thing = squares[cell] >= LEAST_SQUARES
+        place, facing, colour = place[thing], facing[thing], colour[thing]
         return place.astype(np.int16), facing.astype(np.uint8), colour.astype(np.uint8)
 
 
@@ -223,7 +233,8 @@ def _normals(
         np.abs(near[2:, 1:-1] + near[:-2, 1:-1] - 2 * near[1:-1, 1:-1]),
     )
     flat = bend < 3.0 / 16384 + 0.004 * near
-    return normal, flat & (near > 1.0 / FAR) & (np.abs(normal).max(2) > AXIAL)
+    seen = (near > 1.0 / FAR) & (near < CLOSEST)
+    return normal, flat & seen & (np.abs(normal).max(2) > AXIAL)
 
 
 def _rays(
