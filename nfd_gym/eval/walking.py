@@ -69,9 +69,13 @@ class Walker:
 
 
 def pieces(clip: Clip, every: int = 20) -> Iterator[int]:
-    """Ticks before the first edit from which `SPAN` recorded ticks follow."""
-    stop = min((event.frame for event in clip.events), default=len(clip))
-    yield from range(GIVEN, stop - SPAN, every)
+    """Ticks from which `SPAN` recorded ticks follow before the first edit."""
+    yield from range(GIVEN, unchanged(clip) - SPAN, every)
+
+
+def unchanged(clip: Clip) -> int:
+    """Ticks of a clip before its first edit."""
+    return min((event.frame for event in clip.events), default=len(clip))
 
 
 def walking(world: World, clips: list[Clip], every: int = 20) -> dict[str, float]:
@@ -115,7 +119,8 @@ def walls(
     for _ in range(tries):
         clip = clips[int(random.integers(len(clips)))]
         assert clip.pose is not None
-        walker = Walker.at(world, clip, int(random.integers(GIVEN, max(GIVEN + 1, len(clip) // 8))))
+        last = max(GIVEN + 1, unchanged(clip))
+        walker = Walker.at(world, clip, int(random.integers(GIVEN, last)))
         heading = torch.tensor(float(random.uniform(0, 360)))
         turned = walker.state.pose.clone()
         turned[:, 3] = heading
