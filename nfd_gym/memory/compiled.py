@@ -101,7 +101,7 @@ def _shade(
         scaled = max(widest * np.float32(64.0), np.float32(1e-6))
         level = int(np.floor(np.float32(0.5) * np.log2(scaled) + np.float32(0.5)))
         level = min(max(level, 0), 4)
-        first, side = 0, 16
+        first, side = np.int64(0), 16
         for _ in range(level):
             first += count * side * side
             side //= 2

@@ -26,6 +26,7 @@ from nfd_gym.memory.blocks import (
     remove_cell,
 )
 from nfd_gym.memory.chart import joined, map_from_above, ply
+from nfd_gym.memory.edits import laid_bare
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
 from nfd_gym.memory.picture import close_pinholes, fill_unknown, slivers
 from nfd_gym.memory.raycast import cast, with_solid, with_solids, without_solid
@@ -102,6 +103,11 @@ class PointMemory:
         """Textures (T,16,16,3): of the atlas's faces, placed blocks, and faces laid bare."""
         placed = self.templates.placed.reshape(-1, *self.templates.placed.shape[2:])
         return np.concatenate([self.atlas.faces.texels, placed, self.templates.texels])
+
+    @property
+    def _hidden(self) -> int:
+        """The first texture of a face laid bare."""
+        return len(self._texels) - len(self.templates.texels)
 
     @cached_property
     def _textures(self) -> Tensor:
@@ -181,7 +187,7 @@ class PointMemory:
         keys = torch.where(torch.div(keys, 6, rounding_mode="floor") == index, NO_FACE, keys)
         painted = remove_cell(painted, cell)
         if kind == DUG:
-            new = self._laid_bare(cell, old)
+            new = laid_bare(self.atlas, self.templates, self._hidden, cell, old)
             space = without_solid(space, place)
             gone = gone | (torch.round(self.atlas.loose.position).long() == cell).all(-1)
         else:
@@ -201,24 +207,6 @@ class PointMemory:
         unknown = any(row < 0 for _, _, row in new)
         opened = torch.where(torch.tensor(unknown), edit.kind[env], 0)
         return painted, space, keys, rows, changed, gone, opened
-
-    def _laid_bare(self, cell: Tensor, keys: Tensor) -> list[tuple[Tensor, int, int]]:
-        """Block, facing and texture of the hidden sides that digging a cell shows. A cell beside it
-        is air, not rock, if the dug block's side towards it was seen."""
-        home, new = cell.cpu().numpy(), []
-        for facing, normal in enumerate(NORMALS):
-            beside = home - normal
-            if self._has_face(home, facing ^ 1, keys) or self._has_face(beside, facing, keys):
-                continue
-            found = self.templates.of_hidden(beside, facing)
-            first = len(self._texels) - len(self.templates.texels)
-            row = -1 if found is None else first + found
-            new.append((cell - torch.from_numpy(normal).to(cell), facing, row))
-        return new
-
-    def _has_face(self, cell: NDArray[np.int64], facing: int, keys: Tensor) -> bool:
-        index, _ = self.atlas.place(torch.from_numpy(cell).to(self.atlas.low))
-        return self.atlas.has_face(cell, facing) or bool((keys == index * 6 + facing).any())
 
     # ---- read -------------------------------------------------------------------------------
 

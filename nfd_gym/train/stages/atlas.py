@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from nfd_gym.data import Source
 from nfd_gym.memory.atlas import Atlas, Faces
-from nfd_gym.memory.filming import Filming, Witness
+from nfd_gym.memory.filming import Filming
+from nfd_gym.memory.witness import Witness
 from nfd_gym.progress import Progress
 from nfd_gym.train.views import DEPTH_ONE
 
