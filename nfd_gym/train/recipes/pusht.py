@@ -24,6 +24,7 @@ PUSHT = FlatRecipe(
         heads=4,
         window=2,
         causal_every=2,
+        pointer=True,
     ),
     loss=ClipLoss(changed=4.0, rollouts=0.4, rollouts_from=0.4),
     loop=LoopConfig(minutes=70.0, lr=2e-3, ema=0.998),
