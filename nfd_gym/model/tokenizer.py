@@ -85,6 +85,10 @@ class PatchCode(nn.Module):
         square = (difference * self._scale()).square().sum(-1) / len(self.mean)
         return square.sqrt()
 
+    def mean_scale(self) -> Tensor:
+        """Root mean square over a patch's values of a code that is 1 in every channel."""
+        return self.rms(torch.ones_like(self.std))
+
     def _scale(self) -> Tensor:
         return self.std**self.whiten * self.std[0] ** (1 - self.whiten)
 

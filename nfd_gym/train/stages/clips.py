@@ -2,7 +2,8 @@
 
 Every frame of a clip is drawn from the one before it. That is the recorded one, or, in a share of
 the batches, the one that the model itself has drawn with `world.step.predict`: then the input is
-that of play, keys and values of the past included.
+that of play, keys and values of the past included. Errors are mean squares over pixels: in a
+whitened code's own units fine detail outweighs where things are.
 """
 
 from dataclasses import dataclass, replace
@@ -73,7 +74,7 @@ class ClipStage:
         noise = torch.randn(target.shape, generator=random)
         noise = torch.where(at_one(sigma), self.parts.settings.temperature * noise, noise)
         out = self.model(interpolate(target, noise, sigma), sigma, actions, before)
-        error = (out.float() - target).square().mean(-1)  # (B,T,N)
+        error = (code.colour.rms(out.float() - target) / code.colour.mean_scale()) ** 2  # (B,T,N)
         change = torch.maximum(
             grey_levels(code, target - before), grey_levels(code, target - truth[:, :-1])
         )
