@@ -20,7 +20,8 @@ from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages.frames import ClipBatch
 from nfd_gym.world import WorldSettings
-from nfd_gym.world.step import Body, predict, prime
+from nfd_gym.world.state import WorldState
+from nfd_gym.world.step import Body, no_edit, predict, prime
 
 GIVEN = 2  # recorded frames that a rollout of the model's own begins from
 
@@ -43,20 +44,21 @@ class FlatParts:
     tokenizer: Tokenizer
     denoiser: Denoiser
     settings: WorldSettings
+    body: Body
     memory: Memory = NoMemory()
-    body: Body = NoBody()
 
 
 class ClipStage:
     name = "denoiser"
 
     def __init__(
-        self, model: Denoiser, tokenizer: Tokenizer, settings: WorldSettings, config: ClipLoss
-    ) -> None:
+        self, model: Denoiser, tokenizer: Tokenizer, settings: WorldSettings, config: ClipLoss,
+        body: Body = NoBody(),
+    ) -> None:  # fmt: skip
         self.model, self.config = model, config
         if settings.context == "auto":  # as a World with a condition has it
             settings = replace(settings, context="noisy")
-        self.parts = FlatParts(tokenizer, model, settings)
+        self.parts = FlatParts(tokenizer, model, settings, body)
 
     def loss(self, batch: ClipBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
         config, random, code = self.config, moment.random, self.parts.tokenizer
@@ -65,15 +67,16 @@ class ClipStage:
         shape = target.shape[:2]
         own = moment.progress >= config.rollouts_from and draw(random) < config.rollouts
         if own:
-            shown = codes(code, rollout(self.parts, batch, random))
+            frames = rollout(self.parts, batch, random)
             sigma = torch.ones(shape)
         else:
-            shown = truth
+            frames = batch.frames
             sigma = draw_sigma(shape, random, "cpu", config.pure, config.mean, config.std)
-        before = shown[:, :-1]
+        before = codes(code, frames[:, :-1]) if own else truth[:, :-1]
+        control = controls(self.parts.body, frames[:, :-1], actions)
         noise = torch.randn(target.shape, generator=random)
         noise = torch.where(at_one(sigma), self.parts.settings.temperature * noise, noise)
-        out = self.model(interpolate(target, noise, sigma), sigma, actions, before)
+        out = self.model(interpolate(target, noise, sigma), sigma, control, before)
         error = (code.colour.rms(out.float() - target) / code.colour.mean_scale()) ** 2  # (B,T,N)
         change = torch.maximum(
             grey_levels(code, target - before), grey_levels(code, target - truth[:, :-1])
@@ -112,6 +115,15 @@ def rollout(parts: FlatParts, batch: ClipBatch, random: torch.Generator) -> Tens
         state = predict(parts, state, actions[:, i], noise[:, i], cache)
         shown.append(state.frame)
     return torch.stack(shown, 1)
+
+
+def controls(body: Body, frames: Tensor, actions: Tensor) -> Tensor:
+    """Controls (B,T,A+K) under actions (B,T,A) after frames uint8 (B,T,H,W,3)."""
+    flat, action = frames.flatten(0, 1), actions.flatten(0, 1)
+    nothing = action[:, :0]
+    state = WorldState(flat, nothing, nothing, nothing, nothing, (), no_edit(action))
+    told = body.move(NoMemory(), state, action).control
+    return torch.cat([action, told], -1).unflatten(0, frames.shape[:2])
 
 
 def codes(tokenizer: Tokenizer, frames: Tensor) -> Tensor:
