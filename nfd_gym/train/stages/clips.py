@@ -77,7 +77,7 @@ class ClipStage:
         noise = torch.randn(target.shape, generator=random)
         noise = torch.where(at_one(sigma), self.parts.settings.temperature * noise, noise)
         out = self.model(interpolate(target, noise, sigma), sigma, control, before)
-        error = (code.colour.rms(out.float() - target) / code.colour.mean_scale()) ** 2  # (B,T,N)
+        error = code.colour.mean_square(out.float() - target)  # (B,T,N)
         change = torch.maximum(
             grey_levels(code, target - before), grey_levels(code, target - truth[:, :-1])
         )
@@ -133,7 +133,7 @@ def codes(tokenizer: Tokenizer, frames: Tensor) -> Tensor:
 
 def grey_levels(tokenizer: Tokenizer, difference: Tensor) -> Tensor:
     """Root mean square (...,) over a token's pixels of a difference of latents (...,C)."""
-    return tokenizer.colour.rms(difference) * 127.5
+    return tokenizer.colour.mean_square(difference).sqrt() * 127.5
 
 
 def at_one(sigma: Tensor) -> Tensor:
