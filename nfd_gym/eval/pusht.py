@@ -1,12 +1,12 @@
-"""Figures of a PushT world in the game's own units: pixels of 512 and degrees, read from pictures."""
+"""Figures of a PushT world in the game's own units, pixels of 512 and degrees, from pictures."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nfd_gym.eval.rollout import Excerpt, Frames, roll, stack
 from nfd_gym.data.clip import Clip
+from nfd_gym.eval.rollout import Excerpt, Frames, roll, stack
 from nfd_gym.games.pusht.pictures import states
 from nfd_gym.games.pusht.readings import angle_between
 from nfd_gym.games.pusht.spec import MOVED, SIDE, SPEC

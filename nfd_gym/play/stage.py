@@ -12,7 +12,6 @@ import numpy as np
 from nfd_gym.actions import codec_for_space
 from nfd_gym.errors import NfdError, UsageError
 
-
 RATE = 20.0  # ticks a second of an env that does not say
 
 

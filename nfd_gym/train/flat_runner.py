@@ -113,7 +113,9 @@ def _world(job: FlatJob) -> None:
     denoiser.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
-    made = flat_world.assemble(recipe.world, source, code, denoiser, body_of(recipe), recipe.settings, about)
+    made = flat_world.assemble(
+        recipe.world, source, code, denoiser, body_of(recipe), recipe.settings, about
+    )
     flat_world.export(made, source, job.out / recipe.world, recipe.starts)
 
 

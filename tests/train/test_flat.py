@@ -96,9 +96,7 @@ def test_a_rollouts_training_pass_is_what_play_computed(stage: ClipStage) -> Non
     before = codes(stage.parts.tokenizer, shown)[:, :-1]
     told = controls(stage.parts.body, shown[:, :-1], given.actions[:, 1:])
     with torch.no_grad():
-        again = stage.model(
-            torch.zeros_like(before), torch.ones(before.shape[:2]), told, before
-        )
+        again = stage.model(torch.zeros_like(before), torch.ones(before.shape[:2]), told, before)
     code = stage.parts.tokenizer
     made = code.decode(again.flatten(0, 1).clamp(-8, 8))[0].unflatten(0, before.shape[:2])
     error = (made.clamp(-1, 1) - to_float(shown[:, 1:]))[:, GIVEN - 1 :]
@@ -125,7 +123,9 @@ def test_batches_are_clips_and_depend_on_their_number_alone(dots: Path, tmp_path
     assert all(one.numpy().tobytes() in whole for one in (*first.frames, *second.frames))
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if isinstance(RECIPES[name], FlatRecipe)])
+@pytest.mark.parametrize(
+    "name", [name for name in RECIPES if isinstance(RECIPES[name], FlatRecipe)]
+)
 def test_parts_of_a_flat_recipe_fit_each_other(name: str) -> None:
     recipe = RECIPES[name]
     assert isinstance(recipe, FlatRecipe) and recipe.name == name

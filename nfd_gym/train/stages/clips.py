@@ -6,7 +6,7 @@ that of play, keys and values of the past included. Errors are mean squares over
 whitened code's own units fine detail outweighs where things are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from torch import Tensor
 from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.memory import Memory
 from nfd_gym.memory.none import NoMemory
-from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
@@ -45,7 +44,7 @@ class FlatParts:
     denoiser: Denoiser
     settings: WorldSettings
     body: Body
-    memory: Memory = NoMemory()
+    memory: Memory = field(default_factory=NoMemory)
 
 
 class ClipStage:
@@ -53,7 +52,7 @@ class ClipStage:
 
     def __init__(
         self, model: Denoiser, tokenizer: Tokenizer, settings: WorldSettings, config: ClipLoss,
-        body: Body = NoBody(),
+        body: Body,
     ) -> None:  # fmt: skip
         self.model, self.config = model, config
         if settings.context == "auto":  # as a World with a condition has it
