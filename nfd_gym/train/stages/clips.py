@@ -122,7 +122,8 @@ def controls(body: Body, frames: Tensor, actions: Tensor) -> Tensor:
     nothing = action[:, :0]
     state = WorldState(flat, nothing, nothing, nothing, nothing, (), no_edit(action))
     told = body.move(NoMemory(), state, action).control
-    return torch.cat([action, told], -1).unflatten(0, frames.shape[:2])
+    control: Tensor = torch.cat([action, told], -1).unflatten(0, frames.shape[:2])
+    return control
 
 
 def codes(tokenizer: Tokenizer, frames: Tensor) -> Tensor:
