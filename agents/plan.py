@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from agents.scores import interval
 from nfd_gym.command import guarded
 from nfd_gym.data import open_source
-from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.eval import results
 from nfd_gym.games.pusht.env import PushTEnv
 from nfd_gym.games.pusht.pictures import states
@@ -175,7 +174,7 @@ def tasks(data: Path, count: int) -> list[tuple[str, Array, Array]]:
     for index, name in enumerate(source.names):
         clip = source.read(index)
         rows = np.concatenate([clip.state["state"], clip.state["velocity"]], -1).astype(float)
-        about = source.index.about or {} if isinstance(source, VPTSource) else {}
+        about = getattr(source, "index").about or {}
         for first in range(5, len(rows) - AHEAD, 3 * AHEAD):
             start, goal = rows[first], rows[first + AHEAD, :5]
             if not reached(start[:5], goal):
@@ -213,8 +212,9 @@ def main(args: argparse.Namespace) -> int:
     minutes = (time.monotonic() - began) / 60
     rows: list[list[Any]] = []
     for name in ("all", *sorted({player for player, *_ in goals})):
-        chosen = [name in ("all", player) for player, *_ in goals]
-        of = [float(done) for done, counts in zip(won, chosen, strict=True) if counts]
+        of = [
+            float(w) for w, (player, *_) in zip(won, goals, strict=True) if name in ("all", player)
+        ]
         span = interval(of)
         rows.append([name, len(of), span.mean, span.low, span.high])
     table = {"columns": ["goals from", "goals", "reached", "low", "high"], "rows": rows}

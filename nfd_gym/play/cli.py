@@ -138,8 +138,11 @@ def _film(args: argparse.Namespace) -> int:
     if args.record:
         game.command("record")
     try:
-        fps = round(game.stage.rate)
-        print(film(game, frames=args.frames, out=args.out, fps=fps, scale=args.scale))
+        print(
+            film(
+                game, frames=args.frames, out=args.out, fps=round(game.stage.rate), scale=args.scale
+            )
+        )
     finally:
         game.close()
     return 0

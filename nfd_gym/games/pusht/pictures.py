@@ -77,8 +77,9 @@ def _state(frame: NDArray[np.uint8]) -> Array:
     x, y, block = x[near] - BLOCK_DRAWN, y[near] - BLOCK_DRAWN, block[near]
     tried = []
     for angle in np.arange(ANGLES) * (2 * np.pi / ANGLES):
-        up = CENTRE * np.array([np.sin(angle), -np.cos(angle)])
-        pose = np.array([*(middle + up), angle])
+        pose = np.array(
+            [middle[0] + CENTRE * np.sin(angle), middle[1] - CENTRE * np.cos(angle), angle]
+        )
         error = _cover(block_distance(pose, x[::3], y[::3]), size) - block[::3]
         tried.append((float(error @ error), pose))
     pose = fit(block_distance, min(tried, key=lambda pair: pair[0])[1], x, y, block, size)
