@@ -16,10 +16,10 @@ def test_a_path_goes_through_its_knots_in_time() -> None:
 
 def test_success_is_twenty_pixels_and_twenty_degrees() -> None:
     goal = np.array([100.0, 100, 200, 200, 3.1])
-    assert reached(goal + [12, 12, 0, 0, 0.2], goal)  # over the turn of the circle
-    assert not reached(goal + [12, 12, 12, 0, 0], goal)
-    assert not reached(goal + [0, 0, 0, 0, 0.4], goal)
-    pixels, degrees = apart(goal + [3, 4, 0, 0, np.radians(7)], goal)
+    assert reached(goal + np.array([12, 12, 0, 0, 0.2]), goal)  # over the turn of the circle
+    assert not reached(goal + np.array([12, 12, 12, 0, 0]), goal)
+    assert not reached(goal + np.array([0, 0, 0, 0, 0.4]), goal)
+    pixels, degrees = apart(goal + np.array([3, 4, 0, 0, np.radians(7)]), goal)
     assert pixels == pytest.approx(5) and degrees == pytest.approx(7)
 
 
