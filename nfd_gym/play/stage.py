@@ -15,6 +15,9 @@ from nfd_gym.errors import NfdError, UsageError
 RATE = 20.0  # ticks a second of an env that does not say
 
 
+RATE = 20.0  # ticks a second of an env that does not say
+
+
 class CannotError(NfdError, RuntimeError):
     """A wish that this world cannot grant; the message is shown to the player."""
 
