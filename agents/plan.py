@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from agents.scores import interval
 from nfd_gym.command import guarded
 from nfd_gym.data import open_source
+from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.eval import results
 from nfd_gym.games.pusht.env import PushTEnv
 from nfd_gym.games.pusht.pictures import states
@@ -174,7 +175,7 @@ def tasks(data: Path, count: int) -> list[tuple[str, Array, Array]]:
     for index, name in enumerate(source.names):
         clip = source.read(index)
         rows = np.concatenate([clip.state["state"], clip.state["velocity"]], -1).astype(float)
-        about = getattr(source, "index").about or {}
+        about = source.index.about or {} if isinstance(source, VPTSource) else {}
         for first in range(5, len(rows) - AHEAD, 3 * AHEAD):
             start, goal = rows[first], rows[first + AHEAD, :5]
             if not reached(start[:5], goal):

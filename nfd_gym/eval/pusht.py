@@ -1,4 +1,4 @@
-"""Figures of a PushT world in the game's own units: pixels of 512 and degrees, read from pictures."""
+"""Figures of a PushT world in the game's own units, pixels of 512 and degrees, from pictures."""
 
 from typing import Any
 

@@ -21,6 +21,8 @@ from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.rope import angles, rotate
 
 RAY_WIDTH = 81  # of memory/rays.py; a test holds them equal
+POINTER_WAVES = (1, 2, 4)  # half periods a picture
+POINTER_WIDTH = 2 + 4 * len(POINTER_WAVES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class DenoiserConfig:
     masks: int = 0  # masks of the view (sharp and E kinds of edit), each 16 numbers a token
     rays: bool = False  # tokens know where their ray starts and points
     fov_y: float = 72.0  # degrees; only rays ask
+    pointers: int = 0  # places in the picture that end the control: tokens know the way to each
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
@@ -46,6 +49,11 @@ class DenoiserConfig:
         if self.depth < self.causal_every:
             raise UsageError(
                 f"no block would look back: depth {self.depth} < causal_every {self.causal_every}"
+            )
+        if not 0 <= 2 * self.pointers <= self.control_width:
+            raise UsageError(
+                f"{self.pointers} pointers are {2 * self.pointers} numbers of a control that has "
+                f"{self.control_width}; set pointers to at most {self.control_width // 2}"
             )
         if (self.masks or self.rays) and not self.condition:
             raise UsageError("masks and rays are part of the condition; set condition to true")
@@ -78,7 +86,8 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         d, c = config.width, config.channels
-        self.tokens_in = nn.Linear(c + config.condition_width, d)
+        extra = config.condition_width + POINTER_WIDTH * config.pointers
+        self.tokens_in = nn.Linear(c + extra, d)
         self.places = nn.Parameter(torch.zeros(config.tokens, d))  # RoPE knows distances only
         self.condition = Condition(config.control_width, d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
@@ -209,8 +218,11 @@ class Denoiser(nn.Module):
             raise UsageError(
                 f"condition={self.config.condition} does not fit {type(condition).__name__}"
             )
-        x = self.tokens_in(noisy if condition is None else torch.cat([noisy, condition], dim=-1))
-        x = x + self.places
+        inputs = [noisy] if condition is None else [noisy, condition]
+        for i in range(-2 * self.config.pointers, 0, 2):
+            place = control[..., i : i + 2 or None]
+            inputs.append(pointer_waves(place, self.config.tokens_h, self.config.tokens_w))
+        x = self.tokens_in(torch.cat(inputs, dim=-1)) + self.places
         vector = self.condition(sigma, control)[:, :, None]  # (B, T, 1, D)
         features: list[Tensor] = []
         for index, block in enumerate(self.blocks):
@@ -282,6 +294,18 @@ class Condition(nn.Module):
             [control, (math.pi * control).sin(), (4 * math.pi * control).sin()], dim=-1
         )
         return F.silu(self.level(waves) + self.control(rich))
+
+
+def pointer_waves(place: Tensor, h: int, w: int) -> Tensor:
+    """Waves (B,T,h*w,14) of the way from every token's middle to a place (B,T,2): right and down,
+    each -1 to 1 over the picture."""
+    down, right = (
+        (2 * torch.arange(n, device=place.device, dtype=place.dtype) + 1) / n - 1 for n in (h, w)
+    )
+    middles = torch.stack(torch.meshgrid(right, down, indexing="xy"), -1).flatten(0, 1)  # (N,2)
+    way = place[..., None, :] - middles
+    phases = [math.pi * k * way for k in POINTER_WAVES]
+    return torch.cat([way, *(f for p in phases for f in (p.sin(), p.cos()))], dim=-1)
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -80,10 +80,9 @@ class PatchCode(nn.Module):
             patches, "b (h w) (k p q) -> b k (h p) (w q)", h=h, w=w, k=self.planes, p=p, q=p
         )
 
-    def rms(self, difference: Tensor) -> Tensor:
-        """Root mean square (...,) over a patch's values of what differs by (...,C) in code."""
-        square = (difference * self._scale()).square().sum(-1) / len(self.mean)
-        return square.sqrt()
+    def mean_square(self, difference: Tensor) -> Tensor:
+        """Mean square (...,) over a patch's values of what differs by (...,C) in code."""
+        return (difference * self._scale()).square().sum(-1) / len(self.mean)
 
     def _scale(self) -> Tensor:
         return self.std**self.whiten * self.std[0] ** (1 - self.whiten)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nfd_gym.model.denoiser import DenoiserConfig
+from nfd_gym.model.spot import SpotConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
 from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.stages.clips import ClipLoss
@@ -15,6 +16,7 @@ class FlatRecipe:
     world: str  # name of the world folder
     tokenizer: TokenizerConfig
     tokenizer_frames: int  # frames that the patch code is fitted on
+    spot: SpotConfig | None = None  # the player, where it is a spot in the picture
     denoiser: DenoiserConfig
     loss: ClipLoss
     loop: LoopConfig

@@ -14,7 +14,9 @@ import torch
 
 from nfd_gym.data import Source, open_source
 from nfd_gym.data.sources.vpt import VPTSource
+from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.spot import SpotBody
 from nfd_gym.settings import nearest
 from nfd_gym.train import loop
 from nfd_gym.train.distributed import Team
@@ -23,6 +25,7 @@ from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.stages import flat_world, frames, tokenizer
 from nfd_gym.train.stages.clips import ClipStage
 from nfd_gym.train.stages.frames import ClipLoader
+from nfd_gym.world.step import Body
 
 STAGES = ("tokenizer", "frames", "denoiser", "world")
 
@@ -67,10 +70,11 @@ def check(job: FlatJob) -> None:
             f"recipe {recipe.name!r} is for {sizes.width}x{sizes.height} pictures and {job.data} "
             f"has {width}x{height}; record or import at that size."
         )
-    if recipe.denoiser.control_width != source.codec.width:
+    told = recipe.denoiser.control_width - body_of(recipe).width
+    if told != source.codec.width:
         raise RecipeError(
-            f"recipe {recipe.name!r} is for actions of {recipe.denoiser.control_width} numbers and "
-            f"those of {job.data} have {source.codec.width}."
+            f"recipe {recipe.name!r} is for actions of {told} numbers and those of {job.data} have "
+            f"{source.codec.width}."
         )
 
 
@@ -91,7 +95,9 @@ def _denoiser(job: FlatJob) -> None:
     need(job, "frames/lengths.json", "frames")
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     torch.manual_seed(0)
-    stage = ClipStage(Denoiser(recipe.denoiser), code, recipe.settings, recipe.loss)
+    stage = ClipStage(
+        Denoiser(recipe.denoiser), code, recipe.settings, recipe.loss, body_of(recipe)
+    )
 
     def loader_at(first: int, team: Team) -> ClipLoader:
         return ClipLoader(
@@ -107,8 +113,14 @@ def _world(job: FlatJob) -> None:
     denoiser.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
-    made = flat_world.assemble(recipe.world, source, code, denoiser, recipe.settings, about)
+    made = flat_world.assemble(
+        recipe.world, source, code, denoiser, body_of(recipe), recipe.settings, about
+    )
     flat_world.export(made, source, job.out / recipe.world, recipe.starts)
+
+
+def body_of(recipe: FlatRecipe) -> Body:
+    return NoBody() if recipe.spot is None else SpotBody(recipe.spot)
 
 
 def game_of(source: Source) -> str | None:

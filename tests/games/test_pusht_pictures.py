@@ -1,4 +1,4 @@
-"""PushT states are read from pictures as the game has them, and scored as the game scores itself."""
+"""PushT states are read from pictures as the game has them, and scored as it scores itself."""
 
 import numpy as np
 import pytest
@@ -71,5 +71,5 @@ def test_the_task_pays_what_the_game_pays():
 def test_the_task_needs_a_frame_and_its_name_is_checked():
     with pytest.raises(ValueError, match="reads frames"):
         make_task(TASK).step(Facts())
-    with pytest.raises(ValueError, match="no task 'nfd_gym.games.pusht.task:Pusht'"):
+    with pytest.raises(ValueError, match=r"no task 'nfd_gym\.games\.pusht\.task:Pusht'"):
         make_task("nfd_gym.games.pusht.task:Pusht")

@@ -14,6 +14,7 @@ from nfd_gym.data.clip import Clip
 from nfd_gym.data.store import ClipWriter
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float
+from nfd_gym.model.spot import SpotConfig
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train import flat_runner
 from nfd_gym.train.flat_recipe import FlatRecipe
@@ -21,7 +22,7 @@ from nfd_gym.train.loop import LoopConfig, Moment
 from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.recipes import RECIPES
 from nfd_gym.train.recipes.pusht import PUSHT
-from nfd_gym.train.stages.clips import GIVEN, ClipStage, codes, rollout
+from nfd_gym.train.stages.clips import GIVEN, ClipStage, codes, controls, rollout
 from nfd_gym.train.stages.frames import ClipBatch, ClipLoader
 from nfd_gym.world import WorldError, load_world
 
@@ -31,6 +32,9 @@ TINY = replace(
     world="world",
     tokenizer=replace(PUSHT.tokenizer, height=24, width=36, channels=24),
     tokenizer_frames=64,
+    spot=SpotConfig(
+        colour=(240, 230, 220), among=((40, 40, 40), (90, 40, 40), (40, 90, 40)), gain=0.4
+    ),
     denoiser=replace(
         PUSHT.denoiser, tokens_h=2, tokens_w=3, channels=24, width=32, depth=2, heads=2
     ),
@@ -49,7 +53,8 @@ def dot(seed: int, frames: int) -> Clip:
     for action in actions:
         place = place + 0.4 * (action - place)
         far = np.hypot(x - 18 - 12 * place[0], y - 12 - 8 * place[1])
-        pictures.append(np.repeat((40 + 200 * (far < 4)).astype(np.uint8)[..., None], 3, -1))
+        spot = (40 + (far < 4)[..., None] * np.array([200, 190, 180])).astype(np.uint8)
+        pictures.append(spot)
     return Clip(np.stack(pictures), actions, name=f"dot-{seed}", fps=10.0)
 
 
@@ -70,7 +75,9 @@ def stage() -> ClipStage:
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-    return ClipStage(model, code, replace(TINY.settings, hold=0.0), TINY.loss)
+    return ClipStage(
+        model, code, replace(TINY.settings, hold=0.0), TINY.loss, flat_runner.body_of(TINY)
+    )
 
 
 def batch() -> ClipBatch:
@@ -87,10 +94,9 @@ def test_a_rollouts_training_pass_is_what_play_computed(stage: ClipStage) -> Non
     assert torch.equal(shown[:, :GIVEN], given.frames[:, :GIVEN])
     assert not torch.equal(shown, given.frames)
     before = codes(stage.parts.tokenizer, shown)[:, :-1]
+    told = controls(stage.parts.body, shown[:, :-1], given.actions[:, 1:])
     with torch.no_grad():
-        again = stage.model(
-            torch.zeros_like(before), torch.ones(before.shape[:2]), given.actions[:, 1:], before
-        )
+        again = stage.model(torch.zeros_like(before), torch.ones(before.shape[:2]), told, before)
     code = stage.parts.tokenizer
     made = code.decode(again.flatten(0, 1).clamp(-8, 8))[0].unflatten(0, before.shape[:2])
     error = (made.clamp(-1, 1) - to_float(shown[:, 1:]))[:, GIVEN - 1 :]
@@ -133,7 +139,7 @@ def test_parts_of_a_flat_recipe_fit_each_other(name: str) -> None:
 def test_what_cannot_be_trained_is_refused(dots: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"is for 96x96 pictures and .* has 36x24"):
         flat_runner.check(job(dots, tmp_path, PUSHT))
-    three = replace(TINY, denoiser=replace(TINY.denoiser, control_width=3))
+    three = replace(TINY, denoiser=replace(TINY.denoiser, control_width=7))
     with pytest.raises(RecipeError, match="actions of 3 numbers"):
         flat_runner.check(job(dots, tmp_path, three))
     with pytest.raises(RecipeError, match="no stage 'denoisr'; did you mean 'denoiser'"):
@@ -146,7 +152,7 @@ def test_recordings_become_a_world_that_is_played(dots: Path, tmp_path: Path) ->
     """All stages; then the same again changes nothing, steps are undone and states go on."""
     flat_runner.run(job(dots, tmp_path))
     world = load_world(tmp_path / "world")
-    assert world.memory.kind == world.body.kind == "none" and world.splits["train"]
+    assert world.memory.kind == "none" and world.body.kind == "spot" and world.splits["train"]
     before = world.fingerprint
     flat_runner.run(job(dots, tmp_path))
     assert load_world(tmp_path / "world").fingerprint == before

@@ -2,10 +2,11 @@
 
 Every frame of a clip is drawn from the one before it. That is the recorded one, or, in a share of
 the batches, the one that the model itself has drawn with `world.step.predict`: then the input is
-that of play, keys and values of the past included.
+that of play, keys and values of the past included. Errors are mean squares over pixels: in a
+whitened code's own units fine detail outweighs where things are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -13,13 +14,13 @@ from torch import Tensor
 from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.memory import Memory
 from nfd_gym.memory.none import NoMemory
-from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages.frames import ClipBatch
 from nfd_gym.world import WorldSettings
-from nfd_gym.world.step import Body, predict, prime
+from nfd_gym.world.state import WorldState
+from nfd_gym.world.step import Body, no_edit, predict, prime
 
 GIVEN = 2  # recorded frames that a rollout of the model's own begins from
 
@@ -42,20 +43,21 @@ class FlatParts:
     tokenizer: Tokenizer
     denoiser: Denoiser
     settings: WorldSettings
-    memory: Memory = NoMemory()
-    body: Body = NoBody()
+    body: Body
+    memory: Memory = field(default_factory=NoMemory)
 
 
 class ClipStage:
     name = "denoiser"
 
     def __init__(
-        self, model: Denoiser, tokenizer: Tokenizer, settings: WorldSettings, config: ClipLoss
-    ) -> None:
+        self, model: Denoiser, tokenizer: Tokenizer, settings: WorldSettings, config: ClipLoss,
+        body: Body,
+    ) -> None:  # fmt: skip
         self.model, self.config = model, config
         if settings.context == "auto":  # as a World with a condition has it
             settings = replace(settings, context="noisy")
-        self.parts = FlatParts(tokenizer, model, settings)
+        self.parts = FlatParts(tokenizer, model, settings, body)
 
     def loss(self, batch: ClipBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
         config, random, code = self.config, moment.random, self.parts.tokenizer
@@ -64,16 +66,17 @@ class ClipStage:
         shape = target.shape[:2]
         own = moment.progress >= config.rollouts_from and draw(random) < config.rollouts
         if own:
-            shown = codes(code, rollout(self.parts, batch, random))
+            frames = rollout(self.parts, batch, random)
             sigma = torch.ones(shape)
         else:
-            shown = truth
+            frames = batch.frames
             sigma = draw_sigma(shape, random, "cpu", config.pure, config.mean, config.std)
-        before = shown[:, :-1]
+        before = codes(code, frames[:, :-1]) if own else truth[:, :-1]
+        control = controls(self.parts.body, frames[:, :-1], actions)
         noise = torch.randn(target.shape, generator=random)
         noise = torch.where(at_one(sigma), self.parts.settings.temperature * noise, noise)
-        out = self.model(interpolate(target, noise, sigma), sigma, actions, before)
-        error = (out.float() - target).square().mean(-1)  # (B,T,N)
+        out = self.model(interpolate(target, noise, sigma), sigma, control, before)
+        error = code.colour.mean_square(out.float() - target)  # (B,T,N)
         change = torch.maximum(
             grey_levels(code, target - before), grey_levels(code, target - truth[:, :-1])
         )
@@ -113,6 +116,16 @@ def rollout(parts: FlatParts, batch: ClipBatch, random: torch.Generator) -> Tens
     return torch.stack(shown, 1)
 
 
+def controls(body: Body, frames: Tensor, actions: Tensor) -> Tensor:
+    """Controls (B,T,A+K) under actions (B,T,A) after frames uint8 (B,T,H,W,3)."""
+    flat, action = frames.flatten(0, 1), actions.flatten(0, 1)
+    nothing = action[:, :0]
+    state = WorldState(flat, nothing, nothing, nothing, nothing, (), no_edit(action))
+    told = body.move(NoMemory(), state, action).control
+    control: Tensor = torch.cat([action, told], -1).unflatten(0, frames.shape[:2])
+    return control
+
+
 def codes(tokenizer: Tokenizer, frames: Tensor) -> Tensor:
     """Latents (B,T,N,C) of frames uint8 (B,T,H,W,3)."""
     return tokenizer.encode_frames(frames, frames[..., :0, :0, 0].float())
@@ -120,7 +133,7 @@ def codes(tokenizer: Tokenizer, frames: Tensor) -> Tensor:
 
 def grey_levels(tokenizer: Tokenizer, difference: Tensor) -> Tensor:
     """Root mean square (...,) over a token's pixels of a difference of latents (...,C)."""
-    return tokenizer.colour.rms(difference) * 127.5
+    return tokenizer.colour.mean_square(difference).sqrt() * 127.5
 
 
 def at_one(sigma: Tensor) -> Tensor:

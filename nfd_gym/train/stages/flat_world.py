@@ -15,20 +15,22 @@ from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.stages.clips import codes
 from nfd_gym.world import Drift, World, WorldSettings, save_world
+from nfd_gym.world.step import Body
 
 TEST = 5  # every so many start clips are kept for tests
 
 
 def assemble(
-    name: str, source: Source, tokenizer: Tokenizer, denoiser: Denoiser, settings: WorldSettings,
-    provenance: dict[str, Any],
+    name: str, source: Source, tokenizer: Tokenizer, denoiser: Denoiser, body: Body,
+    settings: WorldSettings, provenance: dict[str, Any],
 ) -> World:  # fmt: skip
-    """The world of trained parts: no memory, no body."""
+    """The world of trained parts: no memory."""
     return World(
         name=name,
         codec=source.codec,
         tokenizer=tokenizer,
         denoiser=denoiser.eval().requires_grad_(False),
+        body=body,
         settings=settings,
         provenance=provenance,
     )
