@@ -15,7 +15,6 @@ from nfd_gym.errors import NfdError, UsageError
 RATE = 20.0  # ticks a second of an env that does not say
 
 
-RATE = 20.0  # ticks a second of an env that does not say
 
 
 class CannotError(NfdError, RuntimeError):
