@@ -6,6 +6,7 @@ without a camera: eval/flat.py.
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,15 @@ def free_table(world: World, source: Source, runs: int, frames: int, engine: str
         "frame", "runs", "dream dB", f"dB, eye within {NEAR} m", "share within",
         "memory at the game's pose, no net, dB", "first frame dB", "edges / real",
     ]  # fmt: skip
-    return {"columns": columns, "rows": rows}
+    return {"columns": columns, "rows": filled(rows)}
+
+
+def filled(rows: list[list[Any]]) -> list[list[Any]]:
+    """Rows of a table in which a figure that nothing was measured for is an empty cell."""
+    return [
+        ["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in row]
+        for row in rows
+    ]
 
 
 def body_table(world: World, source: Source, clips: int) -> dict[str, Any]:
@@ -101,7 +110,8 @@ def body_table(world: World, source: Source, clips: int) -> dict[str, Any]:
     assert isinstance(world.codec, KeysAndMouse)
     forward = world.codec.vector(["forward"])
     figures = walking(world, chosen) | walls(world, chosen, forward)
-    return {"columns": ["figure", "value"], "rows": [[k, v] for k, v in figures.items()]}
+    rows: list[list[Any]] = [[name, value] for name, value in figures.items()]
+    return {"columns": ["figure", "value"], "rows": filled(rows)}
 
 
 @torch.no_grad()
@@ -139,4 +149,4 @@ def probe_table(world: World, probes: Source, engine: str) -> dict[str, Any]:
         keys = ("back_db", "away_db", "pose_error_m", "same_edits", "at_once_db", "at_end_db",
                 "largest_drift")  # fmt: skip
         rows.append([name, *(figures.get(key, "") for key in keys)])
-    return {"columns": columns, "rows": rows}
+    return {"columns": columns, "rows": filled(rows)}

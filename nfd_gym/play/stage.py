@@ -15,8 +15,6 @@ from nfd_gym.errors import NfdError, UsageError
 RATE = 20.0  # ticks a second of an env that does not say
 
 
-
-
 class CannotError(NfdError, RuntimeError):
     """A wish that this world cannot grant; the message is shown to the player."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nfd_gym.eval.report import filled
 from nfd_gym.eval.walking import SPAN, Walker, walking, walls
 from nfd_gym.world import World, load_world
 from tests.points import CODEC, room_walk
@@ -35,3 +36,7 @@ def test_walks_end_at_walls_and_not_in_them(points_world: World, clip) -> None:
     figures = walls(points_world, [clip], CODEC.vector(["forward"]), tries=4)
     assert figures["tries"] == 4 and figures["fell_out"] == 0
     assert figures["entered_by_half"] == 0 and 0 <= figures["deepest"] < 0.2
+
+
+def test_what_was_not_measured_is_an_empty_cell() -> None:
+    assert filled([["walks", float("nan")], ["tries", 3.0]]) == [["walks", ""], ["tries", 3.0]]
