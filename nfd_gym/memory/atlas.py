@@ -6,7 +6,6 @@ face is solid.
 """
 
 import io
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -84,18 +83,6 @@ class Atlas:
         index, inside = self.place(torch.as_tensor(np.asarray(cell, np.int64)).to(self.low))
         return bool(inside) and int(self.slot[index * 6 + facing]) >= 0
 
-    def surfels(self, level: int) -> Surfels:
-        """Every face as squares of a level of detail."""
-        side = SIDES[level]
-        return face_squares(
-            self.faces.cell, self.faces.facing, self.faces.texels, side, self.low.device
-        )
-
-    @cached_property
-    def textures(self) -> Tensor:
-        """Texels of all levels (sum of F*side*side, 3) uint8, level after level."""
-        return mip_maps(self.faces.texels).to(self.low.device)
-
 
 def mip_maps(texels: NDArray[np.uint8]) -> Tensor:
     """Textures (F,16,16,3) and their averages over 2x2 down to 1x1, flattened: (F*341,3)."""
@@ -128,6 +115,25 @@ def face_squares(
         torch.from_numpy(np.repeat(facing, squares)).to(device),
         torch.full((count * squares,), 1.0 / side, device=device),
         torch.from_numpy(small.round().astype(np.uint8).reshape(-1, 3)).to(device),
+    )
+
+
+def standing_faces(
+    atlas: Atlas, space: Tensor, keys: Tensor, rows: Tensor, texels: NDArray[np.uint8], level: int
+) -> Surfels:
+    """Squares of the atlas's faces whose blocks stand in a grid `space` (X,Y,Z), and of the faces
+    that edits brought: keys (R,) 6 * cell + facing, with the textures `texels[rows]`."""
+    faces, low = atlas.faces, atlas.low.cpu().numpy()
+    index, _ = atlas.place(torch.from_numpy(faces.cell.astype(np.int64)).to(atlas.low))
+    stands = (space.flatten()[index] == 0).cpu().numpy()
+    new = keys.cpu().numpy()
+    cells = np.stack(np.unravel_index(new // 6, atlas.shape), 1) + low
+    return face_squares(
+        np.concatenate([faces.cell[stands], cells]).astype(np.int16),
+        np.concatenate([faces.facing[stands], (new % 6).astype(np.uint8)]),
+        texels[np.concatenate([np.flatnonzero(stands), rows.cpu().numpy()])],
+        SIDES[level],
+        space.device,
     )
 
 

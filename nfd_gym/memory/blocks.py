@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from nfd_gym.memory.atlas import NORMALS
-from nfd_gym.memory.geometry import axes
+from nfd_gym.memory.geometry import axes, pixel_rays
 from nfd_gym.memory.surfels import ANY, Surfels
 
 SNAP, SNAP_SHARE = 0.15, 0.03  # metres and share of the depth within which lattice planes attract
@@ -38,12 +37,6 @@ def pixel_surfels(
     return Surfels(eye + depth[:, None] * ray, facing.to(torch.uint8), size, colour)
 
 
-def owner_cell(position: Tensor, facing: Tensor) -> Tensor:
-    """Cells (N,3) long whose sides squares at (N,3) are part of."""
-    normals = torch.from_numpy(NORMALS).to(position)
-    return torch.round(position - 0.25 * normals[facing.long().clamp_max(5)]).long()
-
-
 def remove_cell(painted: Surfels, cell: Tensor) -> Surfels:
     """Painted surfels (P,) less those in a cell or on its sides."""
     inside = (painted.position - cell).abs().amax(-1) < 0.51
@@ -57,6 +50,16 @@ def cube_entry(rays: Tensor, pose: Tensor, cell: Tensor) -> Tensor:
     b = (cell + 0.5 - pose[:3]) / ray
     enter, leave = torch.minimum(a, b).amax(-1), torch.maximum(a, b).amin(-1)
     return torch.where((enter < leave) & (enter > 0.02), enter, torch.inf)
+
+
+def shown_cell(nearness: Tensor, pose: Tensor, cell: Tensor, fov_y: float) -> tuple[Tensor, Tensor]:
+    """Pixels (H,W) of a picture with inverse depth (H,W) in which a cell is not hidden, and the
+    depth at which their rays enter it."""
+    height, width = nearness.shape
+    rays = pixel_rays(pose[None], height, width, fov_y)[0]
+    enter = cube_entry(rays, pose, cell)
+    front = torch.where(nearness > 0, 1.0 / nearness.clamp_min(1e-6), torch.inf)
+    return enter.isfinite() & (enter < front + 0.05), enter
 
 
 def pointed_cell(nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:

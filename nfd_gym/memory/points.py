@@ -16,23 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.memory import Edit, Pointed, View
-from nfd_gym.memory.atlas import NORMALS, SIDES, Atlas, face_squares, mip_maps, pack, unpack
-from nfd_gym.memory.blocks import (
-    cube_entry,
-    front_sides,
-    owner_cell,
-    pixel_surfels,
-    pointed_cell,
-    remove_cell,
-)
+from nfd_gym.memory.atlas import NORMALS, Atlas, mip_maps, pack, standing_faces, unpack
+from nfd_gym.memory.blocks import front_sides, pixel_surfels, pointed_cell, remove_cell, shown_cell
 from nfd_gym.memory.chart import joined, map_from_above, ply
 from nfd_gym.memory.edits import laid_bare
-from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project
+from nfd_gym.memory.geometry import axes, focal_length, pixel_rays
+from nfd_gym.memory.painting import append, carve
 from nfd_gym.memory.picture import close_pinholes, fill_unknown, slivers
-from nfd_gym.memory.raycast import cast, with_solid, with_solids, without_solid
+from nfd_gym.memory.raycast import cast, with_solid, without_solid
 from nfd_gym.memory.render import Scene, render, rows_of
-from nfd_gym.memory.sky import sky_cells
-from nfd_gym.memory.surfels import ANY, Surfels, draw
+from nfd_gym.memory.sky import paint_sky
+from nfd_gym.memory.surfels import Surfels, draw
 from nfd_gym.memory.templates import Templates, no_templates, pack_templates, unpack_templates
 
 DUG = 1  # edit kinds: 0 none, 1 dug, 2 + k placed block of kind k
@@ -40,7 +34,6 @@ FILLED = 0.25  # sharpness of slivers that were filled from around them
 COARSE = 0.12  # sharpness below which painted surfels may be painted again
 CLOSEST = 0.4  # metres; nothing is painted nearer to the eye
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
-ENOUGH = 8  # painted squares on its sides that make a cell a block
 SMALL_THINGS = 30.0  # metres up to which squares off the lattice are drawn
 MIDDLE, MIDDLE_FOV = 4, 2.0  # pixels and degrees of the picture that tells what is pointed at
 NO_FACE = -1  # key of a free slot of changed faces
@@ -286,10 +279,7 @@ class PointMemory:
         edited = torch.zeros(2, self.height, self.width, device=pose.device)
         kind = int(state.now.kind[env])
         if kind:
-            rays = pixel_rays(pose[None], self.height, self.width, self.fov_y)[0]
-            enter = cube_entry(rays, pose, state.now.cell[env])
-            front = torch.where(nearness > 0, 1.0 / nearness.clamp_min(1e-6), torch.inf)
-            inside = enter.isfinite() & (enter < front + 0.05)
+            inside, enter = shown_cell(nearness, pose, state.now.cell[env], self.fov_y)
             if kind > DUG:  # the new block hides what is behind it
                 nearness = torch.where(inside, 1.0 / enter, nearness)
             edited[0 if kind == DUG else 1] = inside.float()
@@ -318,23 +308,14 @@ class PointMemory:
 
     def _all(self, state: Points, env: int, level: int) -> Surfels:
         """Faces at one level of detail as squares, less the dug, and painted squares."""
-        faces = self.atlas.faces
-        index, _ = self.atlas.place(torch.from_numpy(faces.cell.astype(np.int64)))
-        stands = (state.space[env].flatten()[index] == 0).cpu().numpy()
         used = ((state.keys[env] != NO_FACE) & (state.rows[env] >= 0)).nonzero()[:, 0]
-        keys = state.keys[env][used].cpu().numpy()
-        cells = np.stack(np.unravel_index(keys // 6, self.atlas.shape), 1)
-        both = face_squares(
-            np.concatenate([faces.cell[stands], cells + self.atlas.low.cpu().numpy()]),
-            np.concatenate([faces.facing[stands], (keys % 6).astype(np.uint8)]),
-            self._texels[
-                np.concatenate([np.flatnonzero(stands), state.rows[env][used].cpu().numpy()])
-            ],
-            SIDES[level], self.sky.device,
+        faces = standing_faces(
+            self.atlas, state.space[env], state.keys[env][used], state.rows[env][used],
+            self._texels, level,
         )  # fmt: skip
         loose = self.atlas.loose
         loose = loose._replace(size=torch.where(state.gone[env], 0.0, loose.size))
-        return joined([both, loose, Surfels(*(field[env] for field in state.painted))])
+        return joined([faces, loose, Surfels(*(field[env] for field in state.painted))])
 
     # ---- write ------------------------------------------------------------------------------
 
@@ -344,7 +325,7 @@ class PointMemory:
         if not (self.keeps_paint and bool((view.open > 0).any())):
             return state
         painted = Surfels(*(field.clone() for field in state.painted))
-        head, sky, space = state.head.clone(), state.sky, list(state.space)
+        head, sky = state.head.clone(), state.sky
         focal = focal_length(self.height, self.fov_y)
         for env in range(len(pose)):
             chosen = view.open[env, 0] > 0
@@ -354,52 +335,14 @@ class PointMemory:
             air = chosen & (nearness[env] < HORIZON)
             if bool(air.any()):
                 sky = sky.clone()
-                rows, columns = sky_cells(rays[air], *sky.shape[1:3])
-                sky[env, rows, columns, :3] = frame[env][air]
-                sky[env, rows, columns, 3] = 1
+                paint_sky(sky[env], rays[air], frame[env][air])
             solid = chosen & ~air
             if int(state.now.kind[env]) and bool(solid.any()):
-                self._carve(painted, env, view, nearness[env], pose[env])
+                opened = view.edited[env].amax(0) > 0
+                carve(painted, env, opened, nearness[env], pose[env], self.fov_y)
             # where memory knows the surface, only its colour is new
             known = (view.sharp[env, 0] > 0) | (view.edited[env, 1:].amax(0) > 0)
             near = torch.where(known, view.nearness[env, 0], nearness[env]).clamp_max(1 / CLOSEST)
             new = pixel_surfels(frame[env], near, pose[env], rays, solid, focal)
-            self._append(painted, head, env, new)
-            space[env] = self._enclosed(space[env], new)
-        return state._replace(painted=painted, head=head, sky=sky, space=torch.stack(space))
-
-    def _enclosed(self, space: Tensor, new: Surfels) -> Tensor:
-        """Free boxes after the blocks that new squares on the lattice belong to became solid."""
-        on_it = (new.facing != ANY).nonzero()[:, 0]
-        owners = owner_cell(new.position[on_it], new.facing[on_it])
-        index, inside = self.atlas.place(owners)
-        cells, counts = torch.unique(index[inside], return_counts=True)
-        cells = cells[(counts >= ENOUGH) & (space.flatten()[cells] > 0)]
-        _, height, length = self.atlas.shape
-        places = [
-            torch.div(cells, height * length, rounding_mode="floor"),
-            torch.div(cells, length, rounding_mode="floor") % height,
-            cells % length,
-        ]
-        return with_solids(space, torch.stack(places, dim=1)) if len(cells) else space
-
-    def _carve(
-        self, painted: Surfels, env: int, view: View, nearness: Tensor, pose: Tensor
-    ) -> None:
-        """Removes painted surfels that stand in front of what the edit now shows."""
-        column, row, depth = project(
-            painted.position[env][None], pose[None], self.height, self.width, self.fov_y
-        )
-        x, y = column[0].floor().long(), row[0].floor().long()
-        inside = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height) & (depth[0] > 0)
-        x, y = x.clamp(0, self.width - 1), y.clamp(0, self.height - 1)
-        opened = view.edited[env].amax(0)[y, x] > 0
-        shown = 1.0 / nearness[y, x].clamp_min(1e-6)
-        painted.size[env][inside & opened & (depth[0] < 0.97 * shown - 0.03)] = 0.0
-
-    def _append(self, painted: Surfels, head: Tensor, env: int, new: Surfels) -> None:
-        count = min(len(new.size), self.painted)
-        slots = (int(head[env]) + torch.arange(count, device=head.device)) % self.painted
-        for part, value in zip(painted, new, strict=True):
-            part[env][slots] = value[:count]
-        head[env] = (head[env] + count) % self.painted
+            append(painted, head, env, new)
+        return state._replace(painted=painted, head=head, sky=sky)

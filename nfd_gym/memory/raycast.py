@@ -160,13 +160,6 @@ def with_solid(space: Tensor, place: Tensor) -> Tensor:
     return out
 
 
-def with_solids(space: Tensor, places: Tensor) -> Tensor:
-    """Boxes (X,Y,Z) after the cells with the indices (K,3) became solid."""
-    for place in places:
-        space = with_solid(space, place)
-    return space
-
-
 def without_solid(space: Tensor, place: Tensor) -> Tensor:
     """Boxes (X,Y,Z) after the cell with the index (3,) became free: itself only, which is safe."""
     out = space.clone()

@@ -20,3 +20,13 @@ def sky_cells(rays: Tensor, rows: int = ROWS, columns: int = COLUMNS) -> tuple[T
 def empty_sky(device: torch.device | str = "cpu") -> Tensor:
     """A sky (ROWS,COLUMNS,4) uint8 of which nothing was seen."""
     return torch.zeros(ROWS, COLUMNS, 4, dtype=torch.uint8, device=device)
+
+
+def paint_sky(sky: Tensor, rays: Tensor, colours: Tensor) -> None:
+    """Puts colours (N,3) seen along rays (N,3) into a sky (ROWS,COLUMNS,4).
+
+    Side effect: changes `sky`.
+    """
+    rows, columns = sky_cells(rays, *sky.shape[:2])
+    sky[rows, columns, :3] = colours
+    sky[rows, columns, 3] = 1

@@ -17,7 +17,7 @@ MICRO = replace(
     ),
     tokenizer_frames=64,
     atlas_every=1,
-    views=replace(ISLAND.views, every=2.0),
+    views=replace(ISLAND.views, every=2.0, clip=0.0, hidden=0.25),
     body=replace(ISLAND.body, hidden=32),
     body_steps=200,
     denoiser=replace(
