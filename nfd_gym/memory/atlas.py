@@ -6,6 +6,7 @@ face is solid.
 """
 
 import io
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +78,24 @@ class Atlas:
         inside = ((at >= 0) & (at < shape)).all(-1)
         x, y, z = at.clamp_min(0).minimum(shape - 1).unbind(-1)
         return (x * self.shape[1] + y) * self.shape[2] + z, inside
+
+    @cached_property
+    def _surface(self) -> NDArray[np.int8]:
+        """Cells from each cell (X,Y,Z) up to the next seen top of a block; 100: there is none."""
+        tops = (self.slot.view(*self.shape, 6)[..., 3] >= 0).cpu().numpy()
+        away = np.full(self.shape, 100, np.int8)
+        for y in reversed(range(self.shape[1])):
+            above = away[:, y + 1] if y + 1 < self.shape[1] else away[:, y]
+            away[:, y] = np.where(tops[:, y], 0, np.minimum(above + 1, 100))
+        return away
+
+    def below_surface(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many cells (...) lie between cells (...,3) and the open air above them."""
+        at = np.clip(cells - self.low.cpu().numpy(), 0, np.array(self.shape) - 1)
+        below: NDArray[np.int64] = self._surface[at[..., 0], at[..., 1], at[..., 2]].astype(
+            np.int64
+        )
+        return below
 
     def has_face(self, cell: NDArray[np.int64] | list[int], facing: int) -> bool:
         """Whether that side of a cell was filmed: the cell before it is air."""

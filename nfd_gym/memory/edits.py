@@ -23,7 +23,7 @@ def laid_bare(
         is_air = has_face(atlas, keys, home, facing ^ 1)
         if is_air or has_face(atlas, keys, beside, facing):
             continue
-        found = templates.of_hidden(beside, facing)
+        found = templates.of_hidden(beside, facing, atlas)
         row = -1 if found is None else first + found
         new.append((cell - torch.from_numpy(normal).to(cell), facing, row))
     return new

@@ -1,8 +1,8 @@
 """Templates: how placed blocks look, and what digging has laid bare, as filmed after edits.
 
 A face of a placed block is known by its kind and facing. A face that only digging shows is taken
-from the nearest one that was filmed, in height first: what lies under the grass is the same nearly
-everywhere.
+from the nearest one that was filmed, nearest first of all in its depth below the ground: turf,
+earth and stone lie at the same depths nearly everywhere.
 """
 
 import io
@@ -13,8 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nfd_gym.memory.atlas import Atlas
+
 SIDE = 16  # texels along a template
-HEIGHT_COUNTS = 3.0  # metres to the side that a metre of height is worth
+# metres to the side that a metre of height, and of depth below the ground, are worth
+HEIGHT_COUNTS, DEPTH_COUNTS = 2.0, 12.0
 
 
 class Templates(NamedTuple):
@@ -23,15 +26,18 @@ class Templates(NamedTuple):
     facing: NDArray[np.uint8]  # (H,) ... on this side
     texels: NDArray[np.uint8]  # (H,16,16,3)
 
-    def of_hidden(self, cell: NDArray[np.int64], facing: int) -> int | None:
+    def of_hidden(self, cell: NDArray[np.int64], facing: int, atlas: Atlas) -> int | None:
         """Row of the filmed face that is most like a hidden one; None without any."""
         rows = np.flatnonzero(self.facing == facing)
         if not len(rows):
             rows = np.arange(len(self.facing))
         if not len(rows):
             return None
-        off = np.abs(self.cell[rows].astype(np.int64) - cell)
-        return int(rows[(off[:, [0, 2]].sum(1) + HEIGHT_COUNTS * off[:, 1]).argmin()])
+        cells = self.cell[rows].astype(np.int64)
+        off = np.abs(cells - cell)
+        deep = np.abs(atlas.below_surface(cells) - atlas.below_surface(cell))
+        cost = off[:, [0, 2]].sum(1) + HEIGHT_COUNTS * off[:, 1] + DEPTH_COUNTS * deep
+        return int(rows[cost.argmin()])
 
 
 def no_templates(kinds: int = 0) -> Templates:

@@ -213,6 +213,23 @@ def test_the_middle_of_the_view_points_at_the_same_block_as_its_depth():
         assert torch.allclose(seen.distance, distance, rtol=0.02)
 
 
+def test_the_template_of_a_hidden_side_is_as_deep_below_the_ground():
+    memory = filmed()
+    tops = memory.atlas.faces.facing == 3
+    cell = memory.atlas.faces.cell[tops][0].astype(np.int64)
+    below = np.array([[0, 0, 0], [0, -1, 0], [0, -2, 0]])
+    assert memory.atlas.below_surface(cell + below).tolist() == [0, 1, 2]
+    shades = np.repeat(np.arange(3, dtype=np.uint8), 16 * 16 * 3).reshape(3, 16, 16, 3)
+    templates = Templates(
+        np.zeros((0, 6, 16, 16, 3), np.uint8), (cell + below).astype(np.int16),
+        np.zeros(3, np.uint8), shades,
+    )  # fmt: skip
+    for deep in range(3):
+        asked = cell + below[deep] + np.array([2, 0, 1])
+        if memory.atlas.below_surface(asked) == deep:  # the floor goes on there
+            assert templates.of_hidden(asked, 0, memory.atlas) == deep
+
+
 def test_templates_survive_their_file():
     templates = with_templates().templates
     again = unpack_templates(pack_templates(templates))
