@@ -4,7 +4,8 @@ From recorded poses of held-out clips: short rollouts under the recorded actions
 ahead into whatever stands there.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,14 +100,19 @@ def walking(world: World, clips: list[Clip], every: int = 20) -> dict[str, float
             rise, own = game[:, 1].max() - game[0, 1], made[:, 1].max() - made[0, 1]
             if rise > RISEN:
                 heights.append(float(own - rise))
-    errors = np.abs(heights) if heights else np.array([np.nan])
+    errors = np.abs(heights)
     return {
         "pieces": float(len(first)),
-        "walks": float(len(ratios)), "speed_ratio": float(np.median(ratios or [np.nan])),
-        "rises": float(len(heights)), "rise_error": float(np.median(errors)),
-        "rises_within_0.1": float((errors < 0.1).mean()),
-        "tick_error": float(np.mean(first)), "span_error": float(np.median(last)),
+        "walks": float(len(ratios)), "speed_ratio": told(np.median, ratios),
+        "rises": float(len(heights)), "rise_error": told(np.median, errors),
+        "rises_within_0.1": told(np.mean, errors < 0.1),
+        "tick_error": told(np.mean, first), "span_error": told(np.median, last),
     }  # fmt: skip
+
+
+def told(figure: Callable[[Any], Any], values: Sized) -> float:
+    """A figure of values; nan of none."""
+    return float(figure(values)) if len(values) else math.nan
 
 
 def walls(

@@ -40,3 +40,8 @@ def test_walks_end_at_walls_and_not_in_them(points_world: World, clip) -> None:
 
 def test_what_was_not_measured_is_an_empty_cell() -> None:
     assert filled([["walks", float("nan")], ["tries", 3.0]]) == [["walks", ""], ["tries", 3.0]]
+
+
+def test_clips_too_short_to_tell_give_empty_figures(points_world: World) -> None:
+    figures = walking(points_world, [room_walk(0, frames=8)])
+    assert figures["pieces"] == 0 and np.isnan(figures["speed_ratio"])
