@@ -79,6 +79,13 @@ class Atlas:
         x, y, z = at.clamp_min(0).minimum(shape - 1).unbind(-1)
         return (x * self.shape[1] + y) * self.shape[2] + z, inside
 
+    def columns(self, cells: Tensor) -> Tensor:
+        """All cells (B,Y,3) of the grid above and below cells (B,3)."""
+        heights = torch.arange(self.shape[1], device=cells.device) + self.low[1]
+        columns = cells[:, None].expand(-1, len(heights), -1).clone()
+        columns[..., 1] = heights
+        return columns
+
     @cached_property
     def _surface(self) -> NDArray[np.int8]:
         """Cells from each cell (X,Y,Z) up to the next seen top of a block; 100: there is none."""

@@ -293,7 +293,9 @@ class PointMemory:
         index, inside = self.atlas.place(cells)
         return (state.space.flatten(1).gather(1, index) == 0) & inside
 
-    # ---- for people -------------------------------------------------------------------------
+    def grounded(self, state: Points, cells: Tensor) -> Tensor:
+        """Whether any block is known above or below cells (B,3)."""
+        return self.solid(state, self.atlas.columns(cells)).any(1)
 
     def map(self, state: Points, pose: Tensor) -> list[NDArray[np.uint8]]:
         """What is known around the eyes, from above: a map (96,96,3) per environment."""
@@ -316,8 +318,6 @@ class PointMemory:
         loose = self.atlas.loose
         loose = loose._replace(size=torch.where(state.gone[env], 0.0, loose.size))
         return joined([faces, loose, Surfels(*(field[env] for field in state.painted))])
-
-    # ---- write ------------------------------------------------------------------------------
 
     def write(
         self, state: Points, view: View, frame: Tensor, nearness: Tensor, pose: Tensor

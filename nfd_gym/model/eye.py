@@ -218,8 +218,18 @@ class EyeBody(nn.Module):
             full = {tuple(cell) for cell in around[env][solid[env]].tolist()}
             x, y, z, *_ = state.pose[env].tolist()
             right, up, far, *_ = wished[env].tolist()
-            place = resolve((x, y, z), (right, up, far), full.__contains__, BOX)
-            out[env, :3] = torch.tensor(place)
+            place = torch.tensor(resolve((x, y, z), (right, up, far), full.__contains__, BOX))
+            out[env, :3] = place
+        return self._on_ground(memory, state, out)
+
+    def _on_ground(self, memory: Any, state: Any, wished: Tensor) -> Tensor:
+        """Poses (B,5) that leave no place of which memory knows a ground for one of which it knows
+        none: beyond what was filmed the world ends, as at a fence."""
+        old, out = state.pose, wished.clone()
+        there = memory.grounded(state.memory, torch.round(wished[:, :3]).long())
+        here = memory.grounded(state.memory, torch.round(old[:, :3]).long())
+        kept = (here & ~there)[:, None]
+        out[:, [0, 2]] = torch.where(kept, old[:, [0, 2]], wished[:, [0, 2]])
         return out
 
     def _slot(self, slot: Tensor, action: Tensor) -> Tensor:

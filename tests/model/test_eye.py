@@ -27,6 +27,9 @@ class Blocks:
         home = turned_by(cells.float(), self.quarters.expand(len(cells))).round().long()
         return (home @ torch.tensor([7, 3, 5])) % 4 == 0
 
+    def grounded(self, state, cells):
+        return torch.ones(len(cells), dtype=torch.bool)
+
 
 def body() -> EyeBody:
     torch.manual_seed(0)
@@ -120,3 +123,27 @@ def test_standing_does_not_creep():
         moved = net.move(Empty(), state, action())
         assert torch.equal(moved.pose, state.pose)
         state.motion = moved.motion
+
+
+def test_the_eye_stays_where_memory_knows_a_ground():
+    """Beyond what was filmed the world ends, as at a fence; who is beyond it may come back."""
+    net = body()
+    torch.nn.init.zeros_(net.legs[-1].weight)
+    net.legs[-1].bias.data = torch.tensor([0.0, 0.0, 1.0])  # a step along the nearest axis
+
+    class Plate(Blocks):
+        def solid(self, state, cells):
+            return (cells[..., 1] == -2) & (cells[..., 2] <= 1)
+
+        def grounded(self, state, cells):
+            return cells[:, 2] <= 1
+
+    class State:
+        pose, motion, memory = torch.tensor([[0.0, 0.125, 0.0, 0.0, 0.0]]), None, None
+
+    state = State()
+    state.motion = net.start(state.pose[:, None], action()[None])
+    for _ in range(20):
+        moved = net.move(Plate(), state, action("forward"))
+        state.pose, state.motion = moved.pose, moved.motion
+    assert 1.0 < float(state.pose[0, 2]) < 1.5 and abs(float(state.pose[0, 1]) - 0.125) < 1e-4
