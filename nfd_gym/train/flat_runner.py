@@ -4,8 +4,6 @@ OUT/tokenizer.safetensors, frames/, denoiser/checkpoint.safetensors and the worl
 a stage, delete what it wrote.
 """
 
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +12,19 @@ import torch
 
 from nfd_gym.data import Source, open_source
 from nfd_gym.data.sources.vpt import VPTSource
+from nfd_gym.memory.none import NoMemory
 from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.spot import SpotBody
-from nfd_gym.settings import nearest
 from nfd_gym.train import loop
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.flat_recipe import FlatRecipe
+from nfd_gym.train.job import check_source, check_stage, fit_tokenizer, need, run_stages
 from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.stages import flat_world, frames, tokenizer
 from nfd_gym.train.stages.clips import ClipStage
 from nfd_gym.train.stages.frames import ClipLoader
+from nfd_gym.train.stages.world import assemble
 from nfd_gym.world.step import Body
 
 STAGES = ("tokenizer", "frames", "denoiser", "world")
@@ -41,49 +41,24 @@ class FlatJob:
 
 def run(job: FlatJob, only: str | None = None) -> None:
     """All stages, or the one called `only`."""
-    if only is not None and only not in STAGES:
-        raise RecipeError(
-            f"recipe {job.recipe.name!r} has no stage {only!r}; did you mean "
-            f"{nearest(only, STAGES)!r}?"
-        )
+    check_stage(job.recipe, STAGES, only)
     check(job)
-    job.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(job.workers)
     stages: dict[str, Callable[[FlatJob], None]] = {
-        "tokenizer": _tokenizer, "frames": _frames, "denoiser": _denoiser, "world": _world,
+        "tokenizer": fit_tokenizer, "frames": _frames, "denoiser": _denoiser, "world": _world,
     }  # fmt: skip
-    for name in STAGES if only is None else (only,):
-        begin = time.monotonic()
-        stages[name](job)
-        print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    run_stages(stages, job, only)
 
 
 def check(job: FlatJob) -> None:
     """Refuse recordings that the recipe cannot be run on, before any stage begins."""
-    recipe, source = job.recipe, open_source(job.data)
-    sizes = recipe.tokenizer
-    if not len(source.names):
-        raise RecipeError(f"{job.data} holds no clips; record some with `nfd-gym record`.")
-    if tuple(source.size) != (sizes.height, sizes.width):
-        height, width = source.size
-        raise RecipeError(
-            f"recipe {recipe.name!r} is for {sizes.width}x{sizes.height} pictures and {job.data} "
-            f"has {width}x{height}; record or import at that size."
-        )
+    recipe, source = job.recipe, check_source(job)
     told = recipe.denoiser.control_width - body_of(recipe).width
     if told != source.codec.width:
         raise RecipeError(
             f"recipe {recipe.name!r} is for actions of {told} numbers and those of {job.data} have "
             f"{source.codec.width}."
         )
-
-
-def _tokenizer(job: FlatJob) -> None:
-    path = job.out / "tokenizer.safetensors"
-    if not path.exists():
-        source = open_source(job.data)
-        fitted = tokenizer.fit(source, job.recipe.tokenizer, job.recipe.tokenizer_frames)
-        tokenizer.save(fitted, path)
 
 
 def _frames(job: FlatJob) -> None:
@@ -104,7 +79,7 @@ def _denoiser(job: FlatJob) -> None:
             job.out / "frames", recipe.frames, recipe.batch, 0, first, team.rank, team.ranks
         )
 
-    loop.train(stage, loader_at, job.out / "denoiser", recipe.loop, "cpu")
+    loop.train(stage, loader_at, job.out / "denoiser", recipe.loop, recipe.loop.device)
 
 
 def _world(job: FlatJob) -> None:
@@ -113,8 +88,8 @@ def _world(job: FlatJob) -> None:
     denoiser.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
-    made = flat_world.assemble(
-        recipe.world, source, code, denoiser, body_of(recipe), recipe.settings, about
+    made = assemble(
+        recipe.world, source, code, denoiser, NoMemory(), body_of(recipe), recipe.settings, about
     )
     flat_world.export(made, source, job.out / recipe.world, recipe.starts)
 
@@ -126,11 +101,3 @@ def body_of(recipe: FlatRecipe) -> Body:
 def game_of(source: Source) -> str | None:
     """Gymnasium id of the game that was recorded, where the recordings say it."""
     return source.index.env if isinstance(source, VPTSource) else None
-
-
-def need(job: FlatJob, name: str, stage: str) -> Path:
-    """What an earlier stage wrote."""
-    path = job.out / name
-    if not path.exists():
-        raise RecipeError(f"{path} is missing; run the stage `{stage}` first.")
-    return path

@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +19,11 @@ from torch.multiprocessing.spawn import spawn
 from nfd_gym.data import Source, open_source
 from nfd_gym.memory.points import PointMemory
 from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.model.device import find_device
 from nfd_gym.model.eye import EyeBody
 from nfd_gym.model.tokenizer import Tokenizer
-from nfd_gym.settings import nearest
 from nfd_gym.train import loop
 from nfd_gym.train.distributed import Team
+from nfd_gym.train.job import check_source, check_stage, fit_tokenizer, need, run_stages
 from nfd_gym.train.recipe import Recipe, RecipeError
 from nfd_gym.train.stages import atlas, body, templates, tokenizer, world
 from nfd_gym.train.stages.denoiser import DenoiserStage
@@ -47,34 +45,19 @@ class Job:
 
 def run(job: Job, only: str | None = None) -> None:
     """All stages, or the one called `only`."""
-    if only is not None and only not in STAGES:
-        raise RecipeError(f"no stage {only!r}; did you mean {nearest(only, STAGES)!r}?")
+    check_stage(job.recipe, STAGES, only)
     check(job)
-    job.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     stages: dict[str, Callable[[Job], None]] = {
-        "tokenizer": _tokenizer, "atlas": _atlas, "templates": _templates, "views": _views,
+        "tokenizer": fit_tokenizer, "atlas": _atlas, "templates": _templates, "views": _views,
         "body": _body, "denoiser": _denoiser, "world": _world,
     }  # fmt: skip
-    for name in STAGES if only is None else (only,):
-        begin = time.monotonic()
-        stages[name](job)
-        print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    run_stages(stages, job, only)
 
 
 def check(job: Job) -> None:
     """Refuse recordings that the recipe cannot be run on, before any stage begins."""
-    recipe, source = job.recipe, open_source(job.data)
-    find_device(recipe.loop.device)
-    sizes = recipe.tokenizer
-    if not len(source.names):
-        raise RecipeError(f"{job.data} holds no clips; record some with `nfd-gym record`.")
-    if tuple(source.size) != (sizes.height, sizes.width):
-        height, width = source.size
-        raise RecipeError(
-            f"recipe {recipe.name!r} is for {sizes.width}x{sizes.height} pictures and {job.data} "
-            f"has {width}x{height}; record or import at that size."
-        )
+    recipe, source = job.recipe, check_source(job)
     first = source.read(0, 0, 1)
     if first.depth is None or first.pose is None:
         raise RecipeError(
@@ -87,14 +70,6 @@ def check(job: Job) -> None:
             f"recipe {recipe.name!r} is for other actions: its denoiser takes {needed} numbers, "
             f"the actions of {job.data} and the body give {given}."
         )
-
-
-def _tokenizer(job: Job) -> None:
-    path = job.out / "tokenizer.safetensors"
-    if not path.exists():
-        source = open_source(job.data)
-        fitted = tokenizer.fit(source, job.recipe.tokenizer, job.recipe.tokenizer_frames)
-        tokenizer.save(fitted, path)
 
 
 def _atlas(job: Job) -> None:
@@ -224,8 +199,7 @@ def load_parts(job: Job) -> Fixed:
         "templates": "templates.npy",
     }
     for stage, name in written.items():
-        if not (job.out / name).exists():
-            raise RecipeError(f"{job.out / name} is missing; run the stage `{stage}` first.")
+        need(job, name, stage)
     shape = job.recipe.tokenizer
     code = tokenizer.load(job.out / "tokenizer.safetensors", shape)
     filmed, sky = atlas.load(job.out / "atlas.npz")

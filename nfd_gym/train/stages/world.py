@@ -1,22 +1,26 @@
 """Stage: the world folder, from the parts that the other stages trained, with its start clips."""
 
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nfd_gym.data import Source
-from nfd_gym.data.store import spec_of, writer_for
+from nfd_gym.data.clip import Clip
+from nfd_gym.data.store import ClipWriter, spec_of, writer_for
 from nfd_gym.memory import Memory
 from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.model.eye import EyeBody
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.views import DEPTH_ONE
 from nfd_gym.world import Drift, World, WorldSettings, save_world
+from nfd_gym.world.step import Body
 
 TAIL = 4  # frames of a start clip
 EARLY = 120  # it is cut from the first so many frames of a recording
@@ -25,7 +29,7 @@ TEST = 5  # every so many start clips are kept for tests
 
 def assemble(
     name: str, source: Source, tokenizer: Tokenizer, denoiser: Denoiser, memory: Memory,
-    body: EyeBody, settings: WorldSettings, provenance: dict[str, Any],
+    body: Body, settings: WorldSettings, provenance: dict[str, Any],
 ) -> World:  # fmt: skip
     """The world of trained parts."""
     return World(
@@ -45,36 +49,52 @@ def export(world: World, source: Source, folder: Path, starts: int, seed: int = 
     """Writes a world with `starts` start clips cut from places of `source` that no edit has
     changed. Returns the world with its drift statistics and splits."""
     random = np.random.default_rng(seed)
-    chosen = random.permutation(len(source.names))
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / "starts", ignore_errors=True)  # of an earlier export
-    writer = writer_for(folder / "starts", source)
+
+    def cuts() -> Iterator[Clip]:
+        for index in map(int, random.permutation(len(source.names))):
+            clip = source.read(index, 0, min(EARLY, source.lengths[index]))
+            stop = min((event.frame for event in clip.events), default=len(clip))
+            if stop > TAIL + 1 and clip.depth is not None:
+                last = int(random.integers(TAIL, stop))
+                yield clip.cut(last - TAIL, last)
+
+    def code(clip: Clip) -> Tensor:
+        assert clip.depth is not None
+        frames = torch.from_numpy(clip.frames[-1:])
+        near = torch.from_numpy(clip.depth[-1:].astype(np.float32) / DEPTH_ONE)
+        return world.tokenizer.encode_frames(frames[None], near[None])[0]
+
+    lacking = (
+        f"no clip is longer than {TAIL + 1} frames before its first edit; record longer clips."
+    )
+    return write_world(world, new_starts(folder, source), cuts(), starts, code, lacking)
+
+
+def new_starts(folder: Path, source: Source, **options: Any) -> ClipWriter:
+    """A writer of a world folder's start clips; those of an earlier export are gone."""
+    shutil.rmtree(folder / "starts", ignore_errors=True)
+    return writer_for(folder / "starts", source, **options)
+
+
+def write_world(
+    world: World, writer: ClipWriter, cuts: Iterator[Clip], starts: int,
+    code: Callable[[Clip], Tensor], lacking: str,
+) -> World:  # fmt: skip
+    """The world in the folder of the writer of its start clips, of which the first `starts` of
+    `cuts` are written; `code` gives the latents (1,N,C) of a clip's last frame, `lacking` is said
+    where there are no cuts. Returns the world with its drift statistics and splits."""
     splits: dict[str, list[str]] = {"train": [], "test": []}
-    latents: list[torch.Tensor] = []
-    for index in map(int, chosen):
-        if len(latents) == starts:
-            break
-        clip = source.read(index, 0, min(EARLY, source.lengths[index]))
-        stop = min((event.frame for event in clip.events), default=len(clip))
-        if stop <= TAIL + 1 or clip.depth is None:
-            continue
-        last = int(random.integers(TAIL, stop))
-        cut = clip.cut(last - TAIL, last)
+    latents: list[Tensor] = []
+    for clip in islice(cuts, starts):
         split = "test" if len(latents) % TEST == TEST - 1 else "train"
         name = f"{split}-{len(splits[split]):03d}"
         with writer.clip(name) as file:
-            file.extend(cut)
+            file.extend(clip)
         splits[split].append(name)
-        frames = torch.from_numpy(cut.frames[-1:])
-        near = torch.from_numpy(clip.depth[last - 1 : last].astype(np.float32) / DEPTH_ONE)
-        latents.append(world.tokenizer.encode_frames(frames[None], near[None])[0])
-    close = getattr(writer, "close", None)
-    if close is not None:
-        close()
+        latents.append(code(clip))
     if not latents:
-        raise RecipeError(
-            f"no clip is longer than {TAIL + 1} frames before its first edit; record longer clips."
-        )
+        raise RecipeError(lacking)
+    folder = writer.folder.parent
     done = replace(world, splits=splits, drift=Drift.of(torch.cat(latents)), path=folder)
     save_world(done, folder)
     return done
