@@ -225,9 +225,9 @@ def test_the_template_of_a_hidden_side_is_as_deep_below_the_ground():
         np.zeros(3, np.uint8), shades,
     )  # fmt: skip
     for deep in range(3):
-        asked = cell + below[deep] + np.array([2, 0, 1])
-        if memory.atlas.below_surface(asked) == deep:  # the floor goes on there
-            assert templates.of_hidden(asked, 0, memory.atlas) == deep
+        asked = memory.atlas.faces.cell[tops][-1].astype(np.int64) + below[deep]
+        assert memory.atlas.below_surface(asked) == deep
+        assert templates.of_hidden(asked, 0, memory.atlas) == deep
 
 
 def test_templates_survive_their_file():

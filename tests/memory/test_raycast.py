@@ -3,7 +3,6 @@
 import torch
 
 from nfd_gym.memory.raycast import (
-    FARTHEST,
     Hits,
     _cast_batched,
     cast,
@@ -34,7 +33,7 @@ def test_free_boxes_hold_nothing_solid() -> None:
     away = (cells[:, None] - there[None]).abs()
     assert not bool((away < boxes(space)[:, None]).all(-1).any())
     assert torch.equal(space == 0, solid)
-    assert ((space & 15) == FARTHEST).any() or int((space & 15).max()) > 3
+    assert int((space & 15).max()) > 3
 
 
 def test_rays_end_where_a_walk_in_small_steps_ends() -> None:
@@ -51,9 +50,8 @@ def test_rays_end_where_a_walk_in_small_steps_ends() -> None:
     full = solid[x, y, z] & inside
     first = torch.where(full.any(1), lengths[full.float().argmax(1)], torch.inf)
     reached = hits.depth * rays.norm(dim=1)
-    assert torch.equal(reached.isfinite(), first.isfinite()) or (
-        (reached.isfinite() != first.isfinite()).float().mean() < 0.01  # a corner between steps
-    )
+    apart = reached.isfinite() != first.isfinite()
+    assert apart.float().mean() < 0.01  # a corner between two steps
     both = reached.isfinite() & first.isfinite()
     assert ((reached - first)[both].abs() < 0.005).float().mean() > 0.98
 
