@@ -129,7 +129,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
     def takes(self) -> tuple[str, ...]:
         """The reset options that describe own frames in this world."""
         world = self.dream.world
-        camera = (("depth", world.has_depth), ("eye", world.pose_width > 0))
+        camera = (("depth", world.has_depth), ("eye", world.needs_poses))
         return ("frames", "actions", *(name for name, wanted in camera if wanted))
 
     @property

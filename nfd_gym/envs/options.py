@@ -40,7 +40,7 @@ def own_start(
             "options['frames'] must be uint8 (T, H, W, 3) with T >= 1, got "
             f"{frames.dtype} {frames.shape}."
         )
-    needed = {"depth": world.has_depth, "eye": world.pose_width > 0}
+    needed = {"depth": world.has_depth, "eye": world.needs_poses}
     if missing := [name for name, wanted in needed.items() if wanted and name not in options]:
         raise UsageError(
             f"world {world.name!r} has a camera: give options {missing} of the frames as well, or "
@@ -53,9 +53,10 @@ def own_start(
     vectors = _vectors(options.get("actions"), count, codec, space)
     depth = _depth(options.get("depth"), frames, world)
     eye = np.asarray(options.get("eye", np.zeros((count, 0))), np.float32)
-    if eye.shape != (count, world.pose_width) or not np.isfinite(eye).all():
+    width = world.pose_width if world.needs_poses else 0
+    if eye.shape != (count, width) or not np.isfinite(eye).all():
         raise UsageError(
-            f"options['eye'] must be {(count, world.pose_width)} finite numbers, got shape "
+            f"options['eye'] must be {(count, width)} finite numbers, got shape "
             f"{eye.shape}."
         )
     tail = slice(-(world.denoiser.config.window + 1), None)

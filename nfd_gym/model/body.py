@@ -30,6 +30,7 @@ class NoBody:
     kind = "none"
     width = 0  # K of a move's control
     pose_width = 0  # P of a pose
+    reads = True
     edits: tuple[str, ...] = ()  # names of the kinds of edit 1, 2, ...: "dig", "place brick"
 
     def move(self, memory: Any, state: Any, action: Tensor) -> Move:
@@ -39,6 +40,14 @@ class NoBody:
     def start(self, poses: Tensor, actions: Tensor) -> Tensor:
         """Motion (B,0) at the end of poses (B,T,0) under actions (B,T,A)."""
         return actions.new_zeros(len(actions), 0)
+
+    def read(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Poses (B,T,0)."""
+        return actions[..., :0]
+
+    def told(self, before: Tensor, after: Tensor) -> Tensor:
+        """Nothing (...,0) is told of a move between poses (...,0)."""
+        return before
 
     def config(self) -> dict[str, Any]:
         """JSON-able settings, as `build` takes them."""

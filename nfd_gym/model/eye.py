@@ -68,6 +68,7 @@ class EyeBody(nn.Module):
 
     kind = "eye"
     pose_width = 5
+    reads = False
 
     def __init__(self, config: EyeBodyConfig) -> None:
         super().__init__()
@@ -123,6 +124,10 @@ class EyeBody(nn.Module):
         kind = torch.where(event == 2, 2 + slot, event)
         cell = torch.where((event == 2)[:, None], outer, inner)
         return Move(pose, motion, control, Edit(kind, cell))
+
+    def read(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Never asked: no picture says where it was taken."""
+        raise BodyError("an eye's poses must be given with the frames.")
 
     @property
     def edits(self) -> tuple[str, ...]:

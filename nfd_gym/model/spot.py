@@ -30,6 +30,7 @@ class SpotBody:
     kind = "spot"
     width = 4  # the present place and the next
     pose_width = 0
+    reads = True
     edits: tuple[str, ...] = ()
 
     def __init__(self, config: SpotConfig) -> None:
@@ -53,6 +54,10 @@ class SpotBody:
         now = self.place(state.frame)
         after = now + self.settings.gain * (action[:, :2] - now)
         return Move(state.pose, state.motion, torch.cat([now, after], -1))
+
+    def read(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Poses (B,T,0)."""
+        return actions[..., :0]
 
     def start(self, poses: Tensor, actions: Tensor) -> Tensor:
         """Motion (B,0): the picture says everything."""

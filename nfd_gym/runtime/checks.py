@@ -18,7 +18,7 @@ class Clips(NamedTuple):
 
     frames: NDArray[np.uint8]  # (B,T,H,W,3)
     depth: NDArray[np.uint16]  # (B,T,H,W); (B,T,0,0) in worlds without depth
-    poses: NDArray[np.float32]  # (B,T,P)
+    poses: NDArray[np.float32]  # (B,T,P); (B,T,0) where the body reads them from the frames
     actions: NDArray[np.float32]  # (B,T,A)
 
 
@@ -41,7 +41,7 @@ def checked_clips(
     clip = pictures.shape[:2]
     vectors = _floats("actions", actions, (*clip, world.codec.width))
     places = np.zeros((*clip, 0), np.float32)
-    if world.pose_width:
+    if world.needs_poses:
         places = _floats("poses", poses, (*clip, world.pose_width))
     planes = np.zeros((*clip, 0, 0), np.uint16)
     if world.has_depth:

@@ -271,8 +271,10 @@ class Session:
         ages = [self.frame_index + self.window - age for age in reversed(range(tail))]
         made = torch.stack([self._noise(envs, address) for address in ages], dim=1)
         beside = self.world.denoiser.make_cache(len(envs))
-        given = to_tensors(clips, envs, tail, self.device)
-        state = prime(self.engine, beside, *given, made)
+        frames, nearness, poses, actions = to_tensors(clips, envs, tail, self.device)
+        if not self.world.needs_poses:
+            poses = self.world.body.read(frames, actions)
+        state = prime(self.engine, beside, frames, nearness, poses, actions, made)
         for i, one in enumerate(envs):
             self.cache.put(int(one), beside, i)
         if len(envs) < self.num_envs:

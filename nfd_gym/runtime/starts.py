@@ -25,7 +25,7 @@ class Start:
     frames: NDArray[np.uint8]  # (T, H, W, 3)
     actions: NDArray[np.float32]  # (T, A)
     depth: NDArray[np.uint16]  # (T, H, W) inverse depth; (T, 0, 0) in worlds without depth
-    poses: NDArray[np.float32]  # (T, P)
+    poses: NDArray[np.float32]  # (T, P); (T, 0) where the world reads them from the frames
 
 
 class Starts:
@@ -70,7 +70,7 @@ class Starts:
         poses = np.zeros((len(clip), 0), np.float32)
         for what, needed, given in (
             ("depth", world.has_depth, clip.depth),
-            ("poses", world.pose_width > 0, clip.pose),
+            ("poses", world.needs_poses, clip.pose),
         ):
             if needed and given is None:
                 raise WorldError(
@@ -79,7 +79,7 @@ class Starts:
                 )
         if world.has_depth and clip.depth is not None:
             depth = resize_depth(clip.depth, world.size)
-        if world.pose_width and clip.pose is not None:
+        if world.needs_poses and clip.pose is not None:
             poses = clip.pose
         return Start(frames, clip.actions, depth, poses)
 

@@ -1,12 +1,17 @@
-"""Recipe of a flat world: no camera, no depth, no memory; the coming view is the last frame."""
+"""Recipe of a flat world: no camera and no depth; the coming view is the last frame, or what a map
+of tiles holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from nfd_gym.memory import Memory
+from nfd_gym.memory.none import NoMemory
 from nfd_gym.model.denoiser import DenoiserConfig
-from nfd_gym.model.spot import SpotConfig
+from nfd_gym.model.push import PushConfig
+from nfd_gym.model.steps import StepConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
 from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.stages.clips import ClipLoss
+from nfd_gym.train.stages.frames import PoseLog
 from nfd_gym.world import WorldError, WorldSettings
 
 
@@ -16,7 +21,9 @@ class FlatRecipe:
     world: str  # name of the world folder
     tokenizer: TokenizerConfig
     tokenizer_frames: int  # frames that the patch code is fitted on
-    spot: SpotConfig | None = None  # the player, where it is a spot in the picture
+    body: PushConfig | StepConfig | None = None  # what moves; None: the picture alone says it
+    pose: PoseLog | None = None  # where recordings keep the poses of a body
+    memory: Memory = field(default_factory=NoMemory)
     denoiser: DenoiserConfig
     loss: ClipLoss
     loop: LoopConfig
@@ -26,8 +33,13 @@ class FlatRecipe:
     starts: int  # start clips
 
     def __post_init__(self) -> None:
-        if self.denoiser.masks or self.denoiser.rays or not self.denoiser.condition:
+        if self.denoiser.rays or not self.denoiser.condition:
             raise WorldError(
-                f"recipe {self.name!r}: a flat world's denoiser is conditioned on the last frame "
-                "alone; set masks=0, rays=false and condition=true."
+                f"recipe {self.name!r}: a flat world's denoiser is conditioned on a view without "
+                "rays; set rays=false and condition=true."
+            )
+        if (self.body is None) != (self.pose is None):
+            raise WorldError(
+                f"recipe {self.name!r}: a body is fitted to recorded poses; set both `body` and "
+                "`pose`, or neither."
             )

@@ -1,7 +1,7 @@
 """Runs the stages of a flat recipe in order; a stage that has finished is not run again.
 
-OUT/tokenizer.safetensors, frames/, denoiser/checkpoint.safetensors and the world folder: to repeat
-a stage, delete what it wrote.
+OUT/tokenizer.safetensors, frames/, body.safetensors, denoiser/checkpoint.safetensors and the world
+folder: to repeat a stage, delete what it wrote.
 """
 
 from collections.abc import Callable
@@ -12,22 +12,21 @@ import torch
 
 from nfd_gym.data import Source, open_source
 from nfd_gym.data.sources.vpt import VPTSource
-from nfd_gym.memory.none import NoMemory
 from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.model.spot import SpotBody
-from nfd_gym.train import loop
+from nfd_gym.model.push import PushBody, PushConfig
+from nfd_gym.model.steps import StepBody, StepConfig
+from nfd_gym.train import checkpoint, loop
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.job import check_source, check_stage, fit_tokenizer, need, run_stages
 from nfd_gym.train.recipe import RecipeError
-from nfd_gym.train.stages import flat_world, frames, tokenizer
-from nfd_gym.train.stages.clips import ClipStage
+from nfd_gym.train.stages import flat_world, frames, push, steps, tokenizer
+from nfd_gym.train.stages.clips import ClipStage, FlatBody
 from nfd_gym.train.stages.frames import ClipLoader
 from nfd_gym.train.stages.world import assemble
-from nfd_gym.world.step import Body
 
-STAGES = ("tokenizer", "frames", "denoiser", "world")
+STAGES = ("tokenizer", "frames", "body", "denoiser", "world")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,8 @@ def run(job: FlatJob, only: str | None = None) -> None:
     check(job)
     torch.set_num_threads(job.workers)
     stages: dict[str, Callable[[FlatJob], None]] = {
-        "tokenizer": fit_tokenizer, "frames": _frames, "denoiser": _denoiser, "world": _world,
+        "tokenizer": fit_tokenizer, "frames": _frames, "body": _body, "denoiser": _denoiser,
+        "world": _world,
     }  # fmt: skip
     run_stages(stages, job, only)
 
@@ -53,7 +53,7 @@ def run(job: FlatJob, only: str | None = None) -> None:
 def check(job: FlatJob) -> None:
     """Refuse recordings that the recipe cannot be run on, before any stage begins."""
     recipe, source = job.recipe, check_source(job)
-    told = recipe.denoiser.control_width - body_of(recipe).width
+    told = recipe.denoiser.control_width - new_body(recipe).width
     if told != source.codec.width:
         raise RecipeError(
             f"recipe {recipe.name!r} is for actions of {told} numbers and those of {job.data} have "
@@ -62,7 +62,18 @@ def check(job: FlatJob) -> None:
 
 
 def _frames(job: FlatJob) -> None:
-    frames.decode(open_source(job.data), job.out / "frames", job.clips)
+    frames.decode(open_source(job.data), job.out / "frames", job.clips, job.recipe.pose)
+
+
+def _body(job: FlatJob) -> None:
+    need(job, "frames/lengths.json", "frames")
+    config, path, folder = job.recipe.body, job.out / "body.safetensors", job.out / "frames"
+    if path.exists() or config is None:
+        return
+    if isinstance(config, PushConfig):
+        checkpoint.save(path, push.fit(folder, config).tensors(), {})
+    else:
+        checkpoint.save(path, steps.fit(folder, config).tensors(), {})
 
 
 def _denoiser(job: FlatJob) -> None:
@@ -71,13 +82,14 @@ def _denoiser(job: FlatJob) -> None:
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     torch.manual_seed(0)
     stage = ClipStage(
-        Denoiser(recipe.denoiser), code, recipe.settings, recipe.loss, body_of(recipe)
+        Denoiser(recipe.denoiser), code, recipe.settings, recipe.loss, body_of(job), recipe.memory
     )
 
     def loader_at(first: int, team: Team) -> ClipLoader:
         return ClipLoader(
-            job.out / "frames", recipe.frames, recipe.batch, 0, first, team.rank, team.ranks
-        )
+            job.out / "frames", recipe.memory, recipe.frames, recipe.batch, 0, first, team.rank,
+            team.ranks,
+        )  # fmt: skip
 
     loop.train(stage, loader_at, job.out / "denoiser", recipe.loop, recipe.loop.device)
 
@@ -89,13 +101,25 @@ def _world(job: FlatJob) -> None:
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
     made = assemble(
-        recipe.world, source, code, denoiser, NoMemory(), body_of(recipe), recipe.settings, about
+        recipe.world, source, code, denoiser, recipe.memory, body_of(job), recipe.settings, about
     )
     flat_world.export(made, source, job.out / recipe.world, recipe.starts)
 
 
-def body_of(recipe: FlatRecipe) -> Body:
-    return NoBody() if recipe.spot is None else SpotBody(recipe.spot)
+def new_body(recipe: FlatRecipe) -> NoBody | PushBody | StepBody:
+    """The body of a recipe before it is fitted."""
+    if recipe.body is None:
+        return NoBody()
+    return StepBody(recipe.body) if isinstance(recipe.body, StepConfig) else PushBody(recipe.body)
+
+
+def body_of(job: FlatJob) -> FlatBody:
+    """The fitted body."""
+    body = new_body(job.recipe)
+    if isinstance(body, NoBody):
+        return body
+    body.load_state_dict(checkpoint.load(need(job, "body.safetensors", "body"))[0])
+    return body.eval().requires_grad_(False)
 
 
 def game_of(source: Source) -> str | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nfd_gym.diffusion.sample import Network, sample_frame
-from nfd_gym.memory import Edit, Memory, View
+from nfd_gym.memory import Edit, Memory, MemoryState, View
 from nfd_gym.memory.rays import ray_waves
 from nfd_gym.model.body import Move
 from nfd_gym.model.cache import FrameCache
@@ -33,7 +33,11 @@ class Body(Protocol):
 
     @property
     def pose_width(self) -> int:
-        """P, the width of a pose: 5 with a camera, 0 without."""
+        """P, the width of a pose: 5 with a camera; 0: no pose."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether `read` finds poses in pictures; if not, they must be given with them."""
 
     @property
     def edits(self) -> tuple[str, ...]:
@@ -44,6 +48,9 @@ class Body(Protocol):
 
     def start(self, poses: Tensor, actions: Tensor) -> Tensor:
         """Motion (B,M) at the end of given poses (B,T,P) under actions (B,T,A)."""
+
+    def read(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Poses (B,T,P) of given frames uint8 (B,T,H,W,3) under actions (B,T,A)."""
 
     def config(self) -> dict[str, Any]:
         """JSON-able settings, as `build` takes them."""
@@ -164,18 +171,20 @@ def render(
 @torch.no_grad()
 def prime(
     world: Parts, cache: FrameCache, frames: Tensor, nearness: Tensor, poses: Tensor,
-    actions: Tensor, noise: Tensor,
+    actions: Tensor, noise: Tensor, memory: MemoryState | None = None,
 ) -> WorldState:  # fmt: skip
     """The state at the end of a given clip, with the cache filled by teacher forcing.
 
     frames uint8 (B,T,H,W,3), nearness (B,T,H,W), poses (B,T,P), actions (B,T,A), noise (B,T,N,C).
-    The first frame is not committed: what came before it is unknown.
+    The first frame is not committed: what came before it is unknown. `memory`, where it is given,
+    holds that frame and those before it.
     """
     how, body = world.settings, world.body
     sigma = how.sigmas[-1] if how.context == "noisy" else 0.0
     latents = world.tokenizer.encode_frames(frames, nearness)  # (B,T,N,C)
     noisy = (1 - sigma) * latents + sigma * how.temperature * noise
-    memory = world.memory.start(frames[:, :1], nearness[:, :1], poses[:, :1])
+    if memory is None:
+        memory = world.memory.start(frames[:, :1], nearness[:, :1], poses[:, :1])
     motion = body.start(poses[:, :1], actions[:, :1])
     state = WorldState(
         frames[:, 0], nearness[:, 0], latents[:, 0], poses[:, 0], motion, memory,

@@ -83,8 +83,13 @@ class World:
 
     @property
     def pose_width(self) -> int:
-        """P: 5 in worlds with a camera, 0 in others."""
+        """P: 5 in worlds with a camera."""
         return self.body.pose_width
+
+    @property
+    def needs_poses(self) -> bool:
+        """Whether poses must be given with frames: no picture says where it was taken."""
+        return self.body.pose_width > 0 and not self.body.reads
 
     def without_atlas(self) -> "World":
         """The same world with an empty memory: all that is not given has to be drawn."""

@@ -6,11 +6,14 @@ from typing import Any
 from nfd_gym.settings import nearest
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.recipe import Recipe, RecipeError
+from nfd_gym.train.recipes.crafter import CRAFTER
 from nfd_gym.train.recipes.island import ISLAND
 from nfd_gym.train.recipes.micro import MICRO
 from nfd_gym.train.recipes.pusht import PUSHT
 
-RECIPES: dict[str, Recipe | FlatRecipe] = {"island": ISLAND, "micro": MICRO, "pusht": PUSHT}
+RECIPES: dict[str, Recipe | FlatRecipe] = {
+    "island": ISLAND, "micro": MICRO, "pusht": PUSHT, "crafter": CRAFTER,
+}  # fmt: skip
 
 
 def find_recipe(name: str) -> Recipe | FlatRecipe:

@@ -1,28 +1,41 @@
 """Stage: the denoiser of a flat world, by flow matching with x-prediction on clips.
 
-Every frame of a clip is drawn from the one before it. That is the recorded one, or, in a share of
-the batches, the one that the model itself has drawn with `world.step.predict`: then the input is
-that of play, keys and values of the past included. Errors are mean squares over pixels: in a
-whitened code's own units fine detail outweighs where things are.
+Every frame of a clip is drawn from the one before it and from what memory holds. They are the
+recorded ones, or, in a share of the batches, the model's own. In a world without chance these are
+drawn with `world.step.predict`: then the input is that of play, keys and values of the past
+included. In a world with chance a frame drawn from nothing may show another course of events, from
+which the recording does not follow; there the recorded frames are half drowned in noise and drawn
+again. Errors are mean squares over pixels: in a whitened code's own units fine detail outweighs
+where things are.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.memory import Memory
-from nfd_gym.memory.none import NoMemory
+from nfd_gym.model.body import Move, NoBody
 from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.pixels import to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages.frames import ClipBatch
 from nfd_gym.world import WorldSettings
-from nfd_gym.world.state import WorldState
-from nfd_gym.world.step import Body, no_edit, predict, prime
+from nfd_gym.world.step import Body, condition_tokens, predict, prime
 
+REDRAWN = (0.2, 0.8)
 GIVEN = 2  # recorded frames that a rollout of the model's own begins from
+
+
+class FlatBody(Body, Protocol):
+    """A body that says what the denoiser is told from two poses alone."""
+
+    def told(self, before: Tensor, after: Tensor) -> Tensor:
+        """Control (...,K) of a move from poses (...,P) to poses (...,P)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +43,7 @@ class ClipLoss:
     pure: float = 0.75  # share of frames at noise level exactly 1, where one-step sampling starts
     mean: float = 0.4  # of the logit-normal levels of the others
     std: float = 1.2
-    changed: float = 1.0  # extra weight of tokens that change or should
+    changed: float = 1.0  # extra weight of tokens that differ from the view
     least: float = 1.0  # grey levels (root mean square of a token) that count as a change
     rollouts: float = 0.5  # share of batches whose frames follow the model's own
     rollouts_from: float = 0.3  # share of the training after which they begin
@@ -44,7 +57,7 @@ class FlatParts:
     denoiser: Denoiser
     settings: WorldSettings
     body: Body
-    memory: Memory = field(default_factory=NoMemory)
+    memory: Memory
 
 
 class ClipStage:
@@ -52,39 +65,39 @@ class ClipStage:
 
     def __init__(
         self, model: Denoiser, tokenizer: Tokenizer, settings: WorldSettings, config: ClipLoss,
-        body: Body,
+        body: FlatBody, memory: Memory,
     ) -> None:  # fmt: skip
-        self.model, self.config = model, config
+        self.model, self.config, self.body = model, config, body
         if settings.context == "auto":  # as a World with a condition has it
             settings = replace(settings, context="noisy")
-        self.parts = FlatParts(tokenizer, model, settings, body)
+        self.parts = FlatParts(tokenizer, model, settings, body, memory)
 
     def loss(self, batch: ClipBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
         config, random, code = self.config, moment.random, self.parts.tokenizer
-        truth = codes(code, batch.frames)
-        actions, target = batch.actions[:, 1:], truth[:, 1:]
+        target = codes(code, batch.frames[:, 1:])
         shape = target.shape[:2]
         own = moment.progress >= config.rollouts_from and draw(random) < config.rollouts
-        if own:
-            frames = rollout(self.parts, batch, random)
-            sigma = torch.ones(shape)
-        else:
+        sigma = draw_sigma(shape, random, "cpu", config.pure, config.mean, config.std)
+        if not own:
             frames = batch.frames
-            sigma = draw_sigma(shape, random, "cpu", config.pure, config.mean, config.std)
-        before = codes(code, frames[:, :-1]) if own else truth[:, :-1]
-        control = controls(self.parts.body, frames[:, :-1], actions)
+        elif self.parts.settings.temperature > 0:
+            frames = redrawn(self.parts, self.body, batch, random)
+        else:
+            frames = rollout(self.parts, self.body, batch, random)
+            sigma = torch.ones(shape)
+        given = conditions(self.parts, batch, frames)
+        told = self.body.told(batch.poses[:, :-1], batch.poses[:, 1:])
+        control = torch.cat([batch.actions[:, 1:], told], dim=-1)
         noise = torch.randn(target.shape, generator=random)
         noise = torch.where(at_one(sigma), self.parts.settings.temperature * noise, noise)
-        out = self.model(interpolate(target, noise, sigma), sigma, control, before)
+        out = self.model(interpolate(target, noise, sigma), sigma, control, given)
         error = code.colour.mean_square(out.float() - target)  # (B,T,N)
-        change = torch.maximum(
-            grey_levels(code, target - before), grey_levels(code, target - truth[:, :-1])
-        )
-        changed = change > config.least
+        view = given[..., : target.shape[-1]]
+        changed = grey_levels(code, target - view) > config.least
         with torch.no_grad():
             one = sigma[..., None] == 1
             kind = "own" if own else "given"
-            logs = {f"copy_{kind}": (before - target).square().mean().item()}
+            logs = {f"copy_{kind}": code.colour.mean_square(view - target).mean().item()}
             for name, tokens in (("changed", changed & one), ("still", ~changed & one)):
                 if bool(tokens.any()):
                     logs[f"{name}_{kind}"] = error[tokens].mean().item()
@@ -94,36 +107,99 @@ class ClipStage:
         return None
 
 
+class Led:
+    """A body that is led along recorded poses (B,T+1,P): it makes one move after the other."""
+
+    kind = "led"
+    reads = True
+    edits: tuple[str, ...] = ()
+
+    def __init__(self, body: FlatBody, poses: Tensor) -> None:
+        self.body, self.poses, self.now = body, poses, 0
+        self.width, self.pose_width = body.width, body.pose_width
+
+    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+        """The next recorded pose."""
+        before, after = self.poses[:, self.now], self.poses[:, self.now + 1]
+        self.now += 1
+        return Move(after, state.motion, self.body.told(before, after))
+
+    def start(self, poses: Tensor, actions: Tensor) -> Tensor:
+        """Motion (B,0)."""
+        return actions.new_zeros(len(actions), 0)
+
+    def read(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """The recorded poses."""
+        return self.poses
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Led":
+        """Not stored: it serves training alone."""
+        return cls(NoBody(), torch.zeros(1, 1, 0))
+
+
 @torch.no_grad()
-def rollout(parts: FlatParts, batch: ClipBatch, random: torch.Generator) -> Tensor:
-    """Frames uint8 (B,T+1,H,W,3): the first `GIVEN` recorded, the others predicted in turn."""
-    frames, actions = batch.frames, batch.actions
+def rollout(
+    parts: FlatParts, body: FlatBody, batch: ClipBatch, random: torch.Generator
+) -> Tensor:
+    """Frames uint8 (B,T+1,H,W,3): the first `GIVEN` recorded, the others predicted in turn at the
+    recorded poses."""
+    frames, actions, poses = batch.frames, batch.actions, batch.poses
     config = parts.denoiser.config
+    led = replace(parts, body=Led(body, poses))
     flat = frames.new_zeros(*frames.shape[:2], 0, 0, dtype=torch.float32)
-    poses = actions[..., :0]
     shape = (*frames.shape[:2], config.tokens, config.channels)
     noise = torch.randn(shape, generator=random)
     given = slice(0, GIVEN)
     cache = parts.denoiser.make_cache(len(frames))
     state = prime(
-        parts, cache, frames[:, given], flat[:, given], poses[:, given], actions[:, given],
-        noise[:, given],
+        led, cache, frames[:, given], flat[:, given], poses[:, given], actions[:, given],
+        noise[:, given], batch.memory,
     )  # fmt: skip
     shown = [frames[:, i] for i in range(GIVEN)]
     for i in range(GIVEN, frames.shape[1]):
-        state = predict(parts, state, actions[:, i], noise[:, i], cache)
+        state = predict(led, state, actions[:, i], noise[:, i], cache)
         shown.append(state.frame)
     return torch.stack(shown, 1)
 
 
-def controls(body: Body, frames: Tensor, actions: Tensor) -> Tensor:
-    """Controls (B,T,A+K) under actions (B,T,A) after frames uint8 (B,T,H,W,3)."""
-    flat, action = frames.flatten(0, 1), actions.flatten(0, 1)
-    nothing = action[:, :0]
-    state = WorldState(flat, nothing, nothing, nothing, nothing, (), no_edit(action))
-    told = body.move(NoMemory(), state, action).control
-    control: Tensor = torch.cat([action, told], -1).unflatten(0, frames.shape[:2])
-    return control
+@torch.no_grad()
+def redrawn(parts: FlatParts, body: FlatBody, batch: ClipBatch, random: torch.Generator) -> Tensor:
+    """Frames uint8 (B,T+1,H,W,3): the first recorded, the others predicted from themselves at noise
+    levels of REDRAWN."""
+    code, low = parts.tokenizer, REDRAWN[0]
+    target = codes(code, batch.frames[:, 1:])
+    sigma = low + (REDRAWN[1] - low) * torch.rand(target.shape[:2], generator=random)
+    noise = torch.randn(target.shape, generator=random)
+    told = body.told(batch.poses[:, :-1], batch.poses[:, 1:])
+    control = torch.cat([batch.actions[:, 1:], told], dim=-1)
+    given = conditions(parts, batch, batch.frames)
+    drawn = parts.denoiser(interpolate(target, noise, sigma), sigma, control, given, None, 0)
+    pictures = to_uint8(code.decode(drawn.flatten(0, 1))[0]).unflatten(0, target.shape[:2])
+    return torch.cat([batch.frames[:, :1], pictures], dim=1)
+
+
+@torch.no_grad()
+def conditions(parts: FlatParts, batch: ClipBatch, frames: Tensor) -> Tensor:
+    """Condition tokens (B,T,N,G) of all frames but the first, each from the one before it in
+    `frames` uint8 (B,T+1,H,W,3) and the memory of those."""
+    memory, state, poses = parts.memory, batch.memory, batch.poses
+    flat = torch.zeros(len(frames), 0, 0)
+    found = []
+    for i in range(1, frames.shape[1]):
+        view = memory.read(state, frames[:, i - 1], poses[:, i])
+        tokens = condition_tokens(parts.tokenizer, parts.denoiser.config, view, poses[:, i])
+        assert tokens is not None
+        found.append(tokens)
+        if i + 1 < frames.shape[1]:
+            state = memory.write(state, view, frames[:, i], flat, poses[:, i])
+    return torch.stack(found, 1)
 
 
 def codes(tokenizer: Tokenizer, frames: Tensor) -> Tensor:

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.data import DataError, Source
+from nfd_gym.data.clip import Clip
+from nfd_gym.memory import Memory, MemoryState
+from nfd_gym.memory.tiles import TileMemory
+from nfd_gym.train.stages.recollect import recollect
 
 
 @dataclass(frozen=True)
@@ -18,14 +23,34 @@ class ClipBatch:
 
     frames: Tensor  # uint8 (B,T+1,H,W,3)
     actions: Tensor  # (B,T+1,A)
+    poses: Tensor  # (B,T+1,P)
+    memory: MemoryState  # after the first frame
 
     def __len__(self) -> int:
         """Frames that are predicted."""
         return self.frames.shape[0] * (self.frames.shape[1] - 1)
 
 
-def decode(source: Source, folder: Path, clips: int | None = None) -> None:
-    """Side effect: frames.npy, actions.npy and lengths.json; again if the recordings have grown."""
+@dataclass(frozen=True, kw_only=True)
+class PoseLog:
+    """Where recordings keep the pose: a log of their rows, times `scale` plus `shift`."""
+
+    name: str
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+
+    def of(self, clip: Clip) -> NDArray[np.float32]:
+        """Poses (T,P) of a clip."""
+        if self.name not in clip.state:
+            raise DataError(f"{clip.name}: its rows have no {self.name!r}; record it again.")
+        return np.asarray(clip.state[self.name] * np.array(self.scale) + self.shift, np.float32)
+
+
+def decode(
+    source: Source, folder: Path, clips: int | None = None, pose: PoseLog | None = None
+) -> None:
+    """Side effect: frames.npy, actions.npy, poses.npy and lengths.json; again if the recordings
+    have grown."""
     lengths = list(source.lengths)[:clips]
     note = folder / "lengths.json"
     if note.exists() and json.loads(note.read_text()) == lengths:
@@ -37,26 +62,33 @@ def decode(source: Source, folder: Path, clips: int | None = None) -> None:
         folder / "frames.npy", "w+", np.uint8, (total, height, width, 3)
     )
     actions = np.zeros((total, source.codec.width), np.float32)
+    poses = np.zeros((total, 0 if pose is None else len(pose.scale)), np.float32)
     first = 0
     for index, length in enumerate(lengths):
         clip = source.read(index)
         frames[first : first + length] = clip.frames
         actions[first : first + length] = clip.actions
+        if pose is not None:
+            poses[first : first + length] = pose.of(clip)
         first += length
     frames.flush()
     np.save(folder / "actions.npy", actions)
+    np.save(folder / "poses.npy", poses)
     note.write_text(json.dumps(lengths))
 
 
 class ClipLoader:
-    """Endless random clips; batch n depends on (seed, n) alone."""
+    """Endless random clips with the memory of what was shown before; batch n depends on (seed, n)
+    alone."""
 
     def __init__(
-        self, folder: Path, frames: int, batch: int, seed: int = 0, first: int = 0, rank: int = 0,
-        ranks: int = 1,
+        self, folder: Path, memory: Memory, frames: int, batch: int, seed: int = 0, first: int = 0,
+        rank: int = 0, ranks: int = 1,
     ) -> None:  # fmt: skip
         self.frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
         self.actions = np.load(folder / "actions.npy", allow_pickle=False)
+        self.poses = np.load(folder / "poses.npy", allow_pickle=False)
+        self.memory = memory
         lengths = np.array(json.loads((folder / "lengths.json").read_text()))
         places = np.maximum(0, lengths - frames)  # a clip's own first frame is not predicted
         self.ends, self.firsts = np.cumsum(places), np.cumsum(lengths) - lengths
@@ -76,5 +108,13 @@ class ClipLoader:
         place = random.integers(self.ends[-1], size=self.batch)
         clip = np.searchsorted(self.ends, place, side="right")
         inside = place - np.concatenate([[0], self.ends])[clip]
-        rows = (self.firsts[clip] + inside)[:, None] + np.arange(self.window)
-        return ClipBatch(torch.from_numpy(self.frames[rows]), torch.from_numpy(self.actions[rows]))
+        first = self.firsts[clip] + inside
+        rows = first[:, None] + np.arange(self.window)
+        parts = (torch.from_numpy(array[rows]) for array in (self.frames, self.actions, self.poses))
+        return ClipBatch(*parts, self._remembered(self.firsts[clip], first))
+
+    def _remembered(self, begins: NDArray[np.int64], rows: NDArray[np.int64]) -> MemoryState:
+        """The memory after frame `rows[b]` of clips that begin at `begins[b]`."""
+        if isinstance(self.memory, TileMemory):
+            return recollect(self.memory, self.frames, self.poses, begins, rows, self.window)
+        return self.memory.start(torch.zeros(0), torch.zeros(0), torch.zeros(0))

@@ -1,0 +1,111 @@
+"""Body of a player who walks from tile to tile: does a commanded step succeed?
+
+The answer is read from the last frame: from the tiles around the player and others that matter
+(a count of energy tells whether a sleeper wakes). The pose is the sum of the steps made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nfd_gym import settings
+from nfd_gym.model.body import Move
+
+COARSE = 4  # averages a tile's side
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepConfig:
+    """Where the action's columns are, and what the player looks at."""
+
+    tile: int  # pixels a side
+    looks: tuple[tuple[int, int], ...]  # tiles of the picture (right, down) that are looked at
+    steps: tuple[tuple[int, int, int], ...]  # (column, right, down): what an action steps by
+    actions: int  # columns of an action
+    hidden: int = 128
+
+    @property
+    def inputs(self) -> int:
+        return len(self.looks) * COARSE * COARSE * 3 + self.actions
+
+
+class StepBody(nn.Module):
+    """A pose (right, down) in tiles from where the episode began, and no motion."""
+
+    kind = "steps"
+    width = 2  # K: the step that is made
+    pose_width = 2
+    reads = True
+    edits: tuple[str, ...] = ()
+
+    def __init__(self, config: StepConfig) -> None:
+        super().__init__()
+        self.settings = config
+        h = config.hidden
+        self.free = nn.Sequential(
+            nn.Linear(config.inputs, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 1)
+        )
+
+    @torch.no_grad()
+    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+        """The place after `action` (B,A), as the frame on show allows it."""
+        succeeds = self.logits(self.inputs(state.frame, action)) > 0
+        pose = state.pose + self.commanded(action) * succeeds[:, None]
+        return Move(pose, state.motion, self.told(state.pose, pose))
+
+    def told(self, before: Tensor, after: Tensor) -> Tensor:
+        """The step (...,2) between two poses: what the denoiser is told."""
+        return after - before
+
+    def start(self, poses: Tensor, actions: Tensor) -> Tensor:
+        """Motion (B,0)."""
+        return actions.new_zeros(len(actions), 0)
+
+    def read(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Poses (B,T,2) of frames uint8 (B,T,H,W,3), from (0, 0) on; `actions[:, i]` produced
+        `frames[:, i]`."""
+        poses = [frames.new_zeros(len(frames), 2, dtype=torch.float32)]
+        for i in range(1, frames.shape[1]):
+            given = self.logits(self.inputs(frames[:, i - 1], actions[:, i])) > 0
+            poses.append(poses[-1] + self.commanded(actions[:, i]) * given[:, None])
+        return torch.stack(poses, 1)
+
+    def commanded(self, action: Tensor) -> Tensor:
+        """Steps (B,2) that actions (B,A) ask for."""
+        step = action.new_zeros(len(action), 2)
+        for column, right, down in self.settings.steps:
+            step = step + action[:, column, None] * action.new_tensor([right, down])
+        return step
+
+    def inputs(self, frame: Tensor, action: Tensor) -> Tensor:
+        """Averages of the tiles looked at in frames uint8 (B,H,W,3), and the action (B,A)."""
+        size, part = self.settings.tile, self.settings.tile // COARSE
+        seen = [
+            frame[:, y * size : (y + 1) * size, x * size : (x + 1) * size]
+            for x, y in self.settings.looks
+        ]
+        tiles = torch.stack(seen, 1).float() / 127.5 - 1.0  # (B,L,tile,tile,3)
+        means = tiles.unflatten(3, (COARSE, part)).unflatten(2, (COARSE, part)).mean((3, 5))
+        return torch.cat([means.flatten(1), action], dim=1)
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Logits (B,) of success from `inputs`."""
+        out: Tensor = self.free(inputs)[:, 0]
+        return out
+
+    def config(self) -> dict[str, Any]:
+        """JSON-able settings, as `build` takes them."""
+        return settings.to_json(self.settings)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, as `build` takes them."""
+        return dict(self.state_dict())
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "StepBody":
+        body = cls(settings.from_json(StepConfig, config, "body"))
+        body.load_state_dict(dict(tensors))
+        return body.eval().requires_grad_(False)
