@@ -136,10 +136,12 @@ class PushBody(nn.Module):
         start, end = (turned((player - place) * pixels, -angle) for player in (at, to))
         gap, normal, lever = outline.disc(end)
         wall, arm = outline.wall((place + 1) * pixels, angle)
+        touched = (gap.amin(-1) < NEAR) | (wall.amin((-1, -2)) < PRESSED)
+        if not touched.any():
+            return place, angle
         inputs = self._inputs(start, end, gap, normal, lever, wall.flatten(-2), arm.flatten(-2))
         heading = torch.stack([angle.cos(), angle.sin()], -1)
         gives = self.gives(torch.cat([inputs, heading], -1)) * STRIDE
-        touched = (gap.amin(-1) < NEAR) | (wall.amin((-1, -2)) < PRESSED)
         touched = touched & (gives.abs().amax(-1) > REST)
         turn = gives[..., 2] / outline.reach
         middle = outline.middle.expand_as(place)  # about it the thing turns
