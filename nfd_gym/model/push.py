@@ -55,6 +55,7 @@ class PushBody(nn.Module):
             nn.Linear(inputs, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(),
             nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 3),
         )  # fmt: skip
+        nn.init.normal_(list(self.gives.parameters())[-2], std=0.005)  # at first little gives way
         self.register_buffer("path", torch.zeros(config.parts, 2))
         self.register_buffer("coast", torch.zeros(2))
         self.steer(0.3, 0.1, 0.0)
