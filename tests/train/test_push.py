@@ -18,7 +18,7 @@ from tests.model.test_push import CONFIG, make_body, some
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Poses of a body that pushes at random: four clips of forty."""
-    body, (poses, _) = make_body(0.01), some(4)
+    body, (poses, _) = make_body(0.1), some(4)
     motion, random = torch.zeros(4, 2), torch.Generator().manual_seed(0)
     rows, actions = [poses], [torch.zeros(4, 2)]
     for _ in range(39):
@@ -37,7 +37,7 @@ def test_the_players_law_is_found(folder: Path) -> None:
 
 
 def test_training_repeats_itself_and_lowers_the_error(folder: Path) -> None:
-    one, other = (push.fit(folder, CONFIG, single=30, stretches=5) for _ in range(2))
+    one, other = (push.fit(folder, CONFIG, single=60, stretches=5) for _ in range(2))
     for a, b in zip(one.tensors().values(), other.tensors().values(), strict=True):
         assert torch.equal(a, b)
     before = push.fit(folder, CONFIG, single=0, stretches=0)
