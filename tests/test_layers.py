@@ -16,7 +16,7 @@ PACKAGE = ROOT / "nfd_gym"
 
 GROUND = {
     *("errors", "settings", "keyboard", "noise", "progress", "extras", "actions", "dialects"),
-    *("command", "filelock", "shipped"),
+    *("command", "filelock", "shipped", "shapes"),
 }
 # package or root module -> what of nfd_gym it may import besides the ground modules
 MAY_IMPORT = {

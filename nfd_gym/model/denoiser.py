@@ -21,7 +21,8 @@ from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.rope import angles, rotate
 
 RAY_WIDTH = 81  # of memory/rays.py; a test holds them equal
-POINTER_WAVES = (1, 2, 4)  # half periods a picture
+POINTER = 4  # numbers of a pose in the picture: right, down, cosine and sine of its angle
+POINTER_WAVES = (1, 2, 4, 8, 16)  # half periods a picture
 POINTER_WIDTH = 2 + 4 * len(POINTER_WAVES)
 
 
@@ -41,7 +42,7 @@ class DenoiserConfig:
     masks: int = 0  # masks of the view (sharp and E kinds of edit), each 16 numbers a token
     rays: bool = False  # tokens know where their ray starts and points
     fov_y: float = 72.0  # degrees; only rays ask
-    pointers: int = 0  # places in the picture that end the control: tokens know the way to each
+    pointers: int = 0  # poses in the picture that end the control: tokens know their place in each
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
@@ -50,10 +51,10 @@ class DenoiserConfig:
             raise UsageError(
                 f"no block would look back: depth {self.depth} < causal_every {self.causal_every}"
             )
-        if not 0 <= 2 * self.pointers <= self.control_width:
+        if not 0 <= POINTER * self.pointers <= self.control_width:
             raise UsageError(
-                f"{self.pointers} pointers are {2 * self.pointers} numbers of a control that has "
-                f"{self.control_width}; set pointers to at most {self.control_width // 2}"
+                f"{self.pointers} pointers are {POINTER * self.pointers} numbers of a control that "
+                f"has {self.control_width}; set pointers to at most {self.control_width // POINTER}"
             )
         if (self.masks or self.rays) and not self.condition:
             raise UsageError("masks and rays are part of the condition; set condition to true")
@@ -219,9 +220,9 @@ class Denoiser(nn.Module):
                 f"condition={self.config.condition} does not fit {type(condition).__name__}"
             )
         inputs = [noisy] if condition is None else [noisy, condition]
-        for i in range(-2 * self.config.pointers, 0, 2):
-            place = control[..., i : i + 2 or None]
-            inputs.append(pointer_waves(place, self.config.tokens_h, self.config.tokens_w))
+        for i in range(-POINTER * self.config.pointers, 0, POINTER):
+            pose = control[..., i : i + POINTER or None]
+            inputs.append(pointer_waves(pose, self.config.tokens_h, self.config.tokens_w))
         x = self.tokens_in(torch.cat(inputs, dim=-1)) + self.places
         vector = self.condition(sigma, control)[:, :, None]  # (B, T, 1, D)
         features: list[Tensor] = []
@@ -296,16 +297,22 @@ class Condition(nn.Module):
         return F.silu(self.level(waves) + self.control(rich))
 
 
-def pointer_waves(place: Tensor, h: int, w: int) -> Tensor:
-    """Waves (B,T,h*w,14) of the way from every token's middle to a place (B,T,2): right and down,
-    each -1 to 1 over the picture."""
+def pointer_waves(pose: Tensor, h: int, w: int) -> Tensor:
+    """Waves (B,T,h*w,22) of every token's place in the axes of a pose (B,T,4).
+
+    That is the way from the pose to the token's middle, turned by minus its angle. A pose is right
+    and down, each -1 to 1 over the picture, and the cosine and sine of its angle, which grows from
+    right towards down.
+    """
     down, right = (
-        (2 * torch.arange(n, device=place.device, dtype=place.dtype) + 1) / n - 1 for n in (h, w)
+        (2 * torch.arange(n, device=pose.device, dtype=pose.dtype) + 1) / n - 1 for n in (h, w)
     )
     middles = torch.stack(torch.meshgrid(right, down, indexing="xy"), -1).flatten(0, 1)  # (N,2)
-    way = place[..., None, :] - middles
-    phases = [math.pi * k * way for k in POINTER_WAVES]
-    return torch.cat([way, *(f for p in phases for f in (p.sin(), p.cos()))], dim=-1)
+    across, along = (middles - pose[..., None, :2]).unbind(-1)  # (B,T,N)
+    cos, sin = pose[..., 2:3], pose[..., 3:4]
+    place = torch.stack([cos * across + sin * along, cos * along - sin * across], -1)
+    phases = [math.pi * k * place for k in POINTER_WAVES]
+    return torch.cat([place, *(f for p in phases for f in (p.sin(), p.cos()))], dim=-1)
 
 
 def _norm(x: Tensor) -> Tensor:

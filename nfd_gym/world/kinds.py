@@ -20,7 +20,8 @@ MEMORIES = {
 BODIES = {
     "none": ("nfd_gym.model.body", "NoBody"),
     "eye": ("nfd_gym.model.eye", "EyeBody"),
-    "spot": ("nfd_gym.model.spot", "SpotBody"),
+    "push": ("nfd_gym.model.push", "PushBody"),
+    "steps": ("nfd_gym.model.steps", "StepBody"),
 }
 
 

@@ -1,15 +1,23 @@
 """Laws of the denoiser: what may look at what, and that cached rollout equals training."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from nfd_gym.diffusion.sample import sample_frame
+from nfd_gym.errors import UsageError
 from nfd_gym.memory.rays import WIDTH, ray_waves
 from nfd_gym.model.attention import eager
-from nfd_gym.model.denoiser import RAY_WIDTH, Denoiser, DenoiserConfig
+from nfd_gym.model.denoiser import (
+    POINTER_WIDTH,
+    RAY_WIDTH,
+    Denoiser,
+    DenoiserConfig,
+    pointer_waves,
+)
 
 B, T, A = 2, 7, 25
 KINDS = {
@@ -226,3 +234,31 @@ def test_impossible_sizes_are_refused_by_name() -> None:
             make_denoiser(**settings)
     with pytest.raises(ValueError, match="condition"):
         make_denoiser(condition=False)(**inputs())
+
+
+def test_tokens_know_their_place_in_a_pose() -> None:
+    """A pose that is turned by a quarter: its own right is the picture's down."""
+    poses = torch.tensor([[[0.75, -0.5, 1.0, 0.0], [0.75, -0.5, 0.0, 1.0]]])
+    waves = pointer_waves(poses, 2, 4)
+    assert waves.shape == (1, 2, 8, POINTER_WIDTH)
+    assert waves[0, :, 3, :2].tolist() == [[0.0, 0.0]] * 2  # the last token of the first row
+    assert waves[0, 0, 4, :2].tolist() == [-1.5, 1.0]
+    assert waves[0, 1, 4, :2].tolist() == [1.0, 1.5]
+
+
+def test_pointers_change_the_prediction_and_must_fit_the_control() -> None:
+    config = DenoiserConfig(
+        tokens_h=2, tokens_w=2, channels=4, control_width=8, width=16, depth=3, heads=2, window=0,
+        condition=False, pointers=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    net = Denoiser(config)
+    for weight in net.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    noisy, sigma = torch.zeros(1, 1, 4, 4), torch.ones(1, 1)
+    one, other = (
+        net(noisy, sigma, torch.tensor([[[0.0, 0, 1, 0, x, 0, 1, 0]]])) for x in (0.1, 0.6)
+    )
+    assert not torch.allclose(one, other)
+    with pytest.raises(UsageError, match="set pointers to at most 2"):
+        replace(config, pointers=3)

@@ -38,8 +38,10 @@ CRAFTER = FlatRecipe(
     ),
     pose=PoseLog(name="position", scale=(1.0, 1.0), shift=(0.0, 0.0)),
     memory=TileMemory(),
-    loss=ClipLoss(pure=0.3, mean=0.0, std=1.2, changed=4.0, least=4.0, rollouts=0.4, rollouts_from=0.5),
-    loop=LoopConfig(minutes=120.0, lr=3e-3, ema=0.998),
+    loss=ClipLoss(
+        pure=0.3, mean=0.0, std=1.2, changed=4.0, least=4.0, rollouts=0.4, rollouts_from=0.5
+    ),
+    loop=LoopConfig(minutes=95.0, lr=3e-3, ema=0.998),
     frames=3,
     batch=12,
     settings=WorldSettings(

@@ -1,15 +1,32 @@
-"""Recipe of NFD-PushT-v0: flat, deterministic, with the two last frames in view."""
+"""Recipe of NFD-PushT-v0: flat, deterministic, with the two last frames in view.
+
+The body carries the poses of pusher and block; the denoiser draws them where it is told.
+"""
 
 from nfd_gym.model.denoiser import DenoiserConfig
-from nfd_gym.model.spot import SpotConfig
+from nfd_gym.model.push import PushConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
+from nfd_gym.shapes import Scene
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.stages.clips import ClipLoss
+from nfd_gym.train.stages.frames import PoseLog
 from nfd_gym.world import WorldSettings
 
 CHANNELS = 192
-AMONG = ((255, 255, 255), (144, 238, 144), (143, 163, 184))  # table, goal, block
+SCENE = Scene(
+    side=512.0,
+    table=(255, 255, 255),
+    mark=(144, 238, 144),
+    thing=(143, 163, 184),
+    player=(75, 120, 248),
+    radius=15.0,
+    boxes=((-60.0, 0.0, 60.0, 30.0), (-15.0, 0.0, 15.0, 120.0)),
+    shift=0.5,
+    grown=1.5,
+    edge=10.7,
+)  # a test holds it equal to what the game draws
+PUSH = PushConfig(scene=SCENE, walls=(7.0, 504.0), mirror=True)
 
 PUSHT = FlatRecipe(
     name="pusht",
@@ -20,17 +37,20 @@ PUSHT = FlatRecipe(
         tokens_h=8,
         tokens_w=8,
         channels=CHANNELS,
-        control_width=2 + 4,
+        control_width=2 + 16,
         width=128,
         depth=6,
         heads=4,
         window=2,
         causal_every=2,
-        pointers=2,
+        pointers=4,
     ),
-    spot=SpotConfig(colour=(75, 120, 248), among=AMONG, gain=0.35),
+    body=PUSH,
+    pose=PoseLog(
+        name="state", scale=(*(2 / SCENE.side,) * 4, 1.0), shift=(-1.0, -1.0, -1.0, -1.0, 0.0)
+    ),
     loss=ClipLoss(changed=4.0, rollouts=0.4, rollouts_from=0.6),
-    loop=LoopConfig(minutes=120.0, lr=4e-3, ema=0.998),
+    loop=LoopConfig(minutes=85.0, lr=4e-3, ema=0.998),
     frames=3,
     batch=12,
     settings=WorldSettings(fps=10.0, temperature=0.0),
