@@ -1,10 +1,9 @@
 """Recipe of a flat world: no camera and no depth; the coming view is the last frame, or what a map
 of tiles holds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from nfd_gym.memory import Memory
-from nfd_gym.memory.none import NoMemory
+from nfd_gym.memory.tiles import TileMemory
 from nfd_gym.model.denoiser import DenoiserConfig
 from nfd_gym.model.push import PushConfig
 from nfd_gym.model.steps import StepConfig
@@ -16,6 +15,15 @@ from nfd_gym.world import WorldError, WorldSettings
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chained:
+    """A second training of the denoiser, on long chains of its own frames alone."""
+
+    frames: int  # predicted frames of a training clip
+    batch: int
+    loop: LoopConfig
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlatRecipe:
     name: str
     world: str  # name of the world folder
@@ -23,12 +31,13 @@ class FlatRecipe:
     tokenizer_frames: int  # frames that the patch code is fitted on
     body: PushConfig | StepConfig | None = None  # what moves; None: the picture alone says it
     pose: PoseLog | None = None  # where recordings keep the poses of a body
-    memory: Memory = field(default_factory=NoMemory)
+    memory: TileMemory | None = None  # None: the coming view is the last frame
     denoiser: DenoiserConfig
     loss: ClipLoss
     loop: LoopConfig
     frames: int  # predicted frames of a training clip
     batch: int  # clips a step and process
+    chained: Chained | None = None
     settings: WorldSettings
     starts: int  # start clips
 

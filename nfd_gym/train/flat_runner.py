@@ -1,17 +1,19 @@
 """Runs the stages of a flat recipe in order; a stage that has finished is not run again.
 
-OUT/tokenizer.safetensors, frames/, body.safetensors, denoiser/checkpoint.safetensors and the world
-folder: to repeat a stage, delete what it wrote.
+OUT/tokenizer.safetensors, frames/, body.safetensors, denoiser/, chained/ (where the recipe asks for
+it) and the world folder: to repeat a stage, delete what it wrote.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from nfd_gym.data import Source, open_source
 from nfd_gym.data.sources.vpt import VPTSource
+from nfd_gym.memory import Memory
+from nfd_gym.memory.none import NoMemory
 from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.push import PushBody, PushConfig
@@ -20,13 +22,14 @@ from nfd_gym.train import checkpoint, loop
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.job import check_source, check_stage, fit_tokenizer, need, run_stages
+from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.stages import flat_world, frames, push, steps, tokenizer
-from nfd_gym.train.stages.clips import ClipStage, FlatBody
+from nfd_gym.train.stages.clips import ClipLoss, ClipStage, FlatBody
 from nfd_gym.train.stages.frames import ClipLoader
 from nfd_gym.train.stages.world import assemble
 
-STAGES = ("tokenizer", "frames", "body", "denoiser", "world")
+STAGES = ("tokenizer", "frames", "body", "denoiser", "chained", "world")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ def run(job: FlatJob, only: str | None = None) -> None:
     torch.set_num_threads(job.workers)
     stages: dict[str, Callable[[FlatJob], None]] = {
         "tokenizer": fit_tokenizer, "frames": _frames, "body": _body, "denoiser": _denoiser,
-        "world": _world,
+        "chained": _chained, "world": _world,
     }  # fmt: skip
     run_stages(stages, job, only)
 
@@ -78,32 +81,55 @@ def _body(job: FlatJob) -> None:
 
 def _denoiser(job: FlatJob) -> None:
     recipe = job.recipe
+    torch.manual_seed(0)
+    model = Denoiser(recipe.denoiser)
+    _train(job, model, recipe.loss, "denoiser", recipe.frames, recipe.batch, recipe.loop)
+
+
+def _chained(job: FlatJob) -> None:
+    recipe, chained = job.recipe, job.recipe.chained
+    if chained is None:
+        return
+    model = Denoiser(recipe.denoiser)
+    model.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
+    own = replace(recipe.loss, rollouts=1.0, rollouts_from=0.0)
+    _train(job, model, own, "chained", chained.frames, chained.batch, chained.loop)
+
+
+def _train(
+    job: FlatJob, model: Denoiser, loss: ClipLoss, run: str, frames: int, batch: int,
+    settings: LoopConfig,
+) -> None:  # fmt: skip
+    """Side effect: checkpoints in the folder OUT/`run`."""
+    recipe, memory = job.recipe, memory_of(job.recipe)
     need(job, "frames/lengths.json", "frames")
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
-    torch.manual_seed(0)
-    stage = ClipStage(
-        Denoiser(recipe.denoiser), code, recipe.settings, recipe.loss, body_of(job), recipe.memory
-    )
+    stage = ClipStage(model, code, recipe.settings, loss, body_of(job), memory)
 
     def loader_at(first: int, team: Team) -> ClipLoader:
         return ClipLoader(
-            job.out / "frames", recipe.memory, recipe.frames, recipe.batch, 0, first, team.rank,
-            team.ranks,
-        )  # fmt: skip
+            job.out / "frames", memory, frames, batch, settings.seed, first, team.rank, team.ranks
+        )
 
-    loop.train(stage, loader_at, job.out / "denoiser", recipe.loop, recipe.loop.device)
+    loop.train(stage, loader_at, job.out / run, settings, settings.device)
 
 
 def _world(job: FlatJob) -> None:
     recipe, source = job.recipe, open_source(job.data)
     denoiser = Denoiser(recipe.denoiser)
-    denoiser.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
+    last = "denoiser" if recipe.chained is None else "chained"
+    denoiser.load_state_dict(loop.weights(need(job, last, last)))
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
     made = assemble(
-        recipe.world, source, code, denoiser, recipe.memory, body_of(job), recipe.settings, about
-    )
+        recipe.world, source, code, denoiser, memory_of(recipe), body_of(job), recipe.settings,
+        about,
+    )  # fmt: skip
     flat_world.export(made, source, job.out / recipe.world, recipe.starts)
+
+
+def memory_of(recipe: FlatRecipe) -> Memory:
+    return NoMemory() if recipe.memory is None else recipe.memory
 
 
 def new_body(recipe: FlatRecipe) -> NoBody | PushBody | StepBody:

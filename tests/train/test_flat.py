@@ -14,15 +14,16 @@ from nfd_gym.data.clip import Clip
 from nfd_gym.data.store import ClipWriter
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float
-from nfd_gym.model.spot import SpotConfig
+from nfd_gym.memory.none import NoMemory
+from nfd_gym.model.body import NoBody
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train import flat_runner
-from nfd_gym.train.flat_recipe import FlatRecipe
+from nfd_gym.train.flat_recipe import Chained, FlatRecipe
 from nfd_gym.train.loop import LoopConfig, Moment
 from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.recipes import RECIPES
 from nfd_gym.train.recipes.pusht import PUSHT
-from nfd_gym.train.stages.clips import GIVEN, ClipStage, codes, controls, rollout
+from nfd_gym.train.stages.clips import GIVEN, ClipStage, conditions, rollout
 from nfd_gym.train.stages.frames import ClipBatch, ClipLoader
 from nfd_gym.world import WorldError, load_world
 
@@ -32,12 +33,13 @@ TINY = replace(
     world="world",
     tokenizer=replace(PUSHT.tokenizer, height=24, width=36, channels=24),
     tokenizer_frames=64,
-    spot=SpotConfig(
-        colour=(240, 230, 220), among=((40, 40, 40), (90, 40, 40), (40, 90, 40)), gain=0.4
-    ),
+    body=None,
+    pose=None,
+    chained=Chained(frames=5, batch=2, loop=LoopConfig(steps=4, warmup=1)),
     denoiser=replace(
-        PUSHT.denoiser, tokens_h=2, tokens_w=3, channels=24, width=32, depth=2, heads=2
-    ),
+        PUSHT.denoiser, tokens_h=2, tokens_w=3, channels=24, width=32, depth=2, heads=2,
+        control_width=2, pointers=0,
+    ),  # fmt: skip
     loop=LoopConfig(steps=30, warmup=5, ema=0.9, log_every=5),
     batch=2,
     starts=4,
@@ -76,25 +78,25 @@ def stage() -> ClipStage:
         for weight in model.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
     return ClipStage(
-        model, code, replace(TINY.settings, hold=0.0), TINY.loss, flat_runner.body_of(TINY)
+        model, code, replace(TINY.settings, hold=0.0), TINY.loss, NoBody(), NoMemory()
     )
 
 
 def batch() -> ClipBatch:
     clips = [dot(seed, 7) for seed in range(2)]
     frames = torch.from_numpy(np.stack([clip.frames for clip in clips]))
-    return ClipBatch(frames, torch.from_numpy(np.stack([clip.actions for clip in clips])))
+    actions = torch.from_numpy(np.stack([clip.actions for clip in clips]))
+    return ClipBatch(frames, actions, actions[..., :0], ())
 
 
 def test_a_rollouts_training_pass_is_what_play_computed(stage: ClipStage) -> None:
     """One pass over a clip whose frames the model drew itself gives those frames again: the same
     conditions, controls, levels, and the same keys and values of the past."""
     given = batch()
-    shown = rollout(stage.parts, given, torch.Generator().manual_seed(0))
+    shown = rollout(stage.parts, stage.body, given, torch.Generator().manual_seed(0))
     assert torch.equal(shown[:, :GIVEN], given.frames[:, :GIVEN])
     assert not torch.equal(shown, given.frames)
-    before = codes(stage.parts.tokenizer, shown)[:, :-1]
-    told = controls(stage.parts.body, shown[:, :-1], given.actions[:, 1:])
+    before, told = conditions(stage.parts, given, shown), given.actions[:, 1:]
     with torch.no_grad():
         again = stage.model(torch.zeros_like(before), torch.ones(before.shape[:2]), told, before)
     code = stage.parts.tokenizer
@@ -114,9 +116,9 @@ def test_losses_are_finite_and_depend_on_the_moment_alone(stage: ClipStage) -> N
 
 def test_batches_are_clips_and_depend_on_their_number_alone(dots: Path, tmp_path: Path) -> None:
     flat_runner.run(job(dots, tmp_path), "frames")
-    batches = iter(ClipLoader(tmp_path / "frames", 6, 2))
+    batches = iter(ClipLoader(tmp_path / "frames", NoMemory(), 6, 2))
     first, second = next(batches), next(batches)
-    again = next(iter(ClipLoader(tmp_path / "frames", 6, 2, first=1)))
+    again = next(iter(ClipLoader(tmp_path / "frames", NoMemory(), 6, 2, first=1)))
     assert torch.equal(second.frames, again.frames) and not torch.equal(first.frames, second.frames)
     assert len(first) == 12 and first.frames.shape == (2, 7, 24, 36, 3)
     whole = {dot(seed, 24).frames[i : i + 7].tobytes() for seed in range(6) for i in range(18)}
@@ -132,14 +134,14 @@ def test_parts_of_a_flat_recipe_fit_each_other(name: str) -> None:
     sizes, picture = recipe.denoiser, recipe.tokenizer
     assert (sizes.tokens_h, sizes.tokens_w) == picture.grid and sizes.channels == picture.latents
     assert not picture.depth_channels and recipe.frames > GIVEN
-    with pytest.raises(WorldError, match="last frame alone"):
+    with pytest.raises(WorldError, match="without rays"):
         replace(recipe, denoiser=replace(sizes, rays=True))
 
 
 def test_what_cannot_be_trained_is_refused(dots: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"is for 96x96 pictures and .* has 36x24"):
         flat_runner.check(job(dots, tmp_path, PUSHT))
-    three = replace(TINY, denoiser=replace(TINY.denoiser, control_width=7))
+    three = replace(TINY, denoiser=replace(TINY.denoiser, control_width=3))
     with pytest.raises(RecipeError, match="actions of 3 numbers"):
         flat_runner.check(job(dots, tmp_path, three))
     with pytest.raises(RecipeError, match="no stage 'denoisr'; did you mean 'denoiser'"):
@@ -152,7 +154,7 @@ def test_recordings_become_a_world_that_is_played(dots: Path, tmp_path: Path) ->
     """All stages; then the same again changes nothing, steps are undone and states go on."""
     flat_runner.run(job(dots, tmp_path))
     world = load_world(tmp_path / "world")
-    assert world.memory.kind == "none" and world.body.kind == "spot" and world.splits["train"]
+    assert world.memory.kind == "none" and world.body.kind == "none" and world.splits["train"]
     before = world.fingerprint
     flat_runner.run(job(dots, tmp_path))
     assert load_world(tmp_path / "world").fingerprint == before

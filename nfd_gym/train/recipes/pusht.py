@@ -7,7 +7,7 @@ from nfd_gym.model.denoiser import DenoiserConfig
 from nfd_gym.model.push import PushConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
 from nfd_gym.shapes import Scene
-from nfd_gym.train.flat_recipe import FlatRecipe
+from nfd_gym.train.flat_recipe import Chained, FlatRecipe
 from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.stages.clips import ClipLoss
 from nfd_gym.train.stages.frames import PoseLog
@@ -53,6 +53,11 @@ PUSHT = FlatRecipe(
     loop=LoopConfig(minutes=85.0, lr=4e-3, ema=0.998),
     frames=3,
     batch=12,
+    chained=Chained(
+        frames=12,
+        batch=6,
+        loop=LoopConfig(minutes=18.0, lr=1.5e-3, warmup=20, cooldown=0.5, ema=0.99, seed=1),
+    ),
     settings=WorldSettings(fps=10.0, temperature=0.0),
     starts=40,
 )
