@@ -19,6 +19,26 @@ gymnasium.register(
     kwargs={"world": "minecraft-island", "max_episode_steps": 1000},
 )
 gymnasium.register(
+    id="NFD-Crafter-v0",
+    entry_point=NFD_ENV,
+    vector_entry_point=NFD_VECTOR_ENV,
+    kwargs={
+        "world": "crafter",
+        "task": "nfd_gym.games.crafter.task:Crafter",
+        "max_episode_steps": 10_000,
+    },
+)
+gymnasium.register(
+    id="NFD-PushT-v0",
+    entry_point=NFD_ENV,
+    vector_entry_point=NFD_VECTOR_ENV,
+    kwargs={
+        "world": "pusht",
+        "task": "nfd_gym.games.pusht.task:PushT",
+        "max_episode_steps": 300,
+    },
+)
+gymnasium.register(
     id="NFD-v0",
     entry_point=NFD_ENV,
     vector_entry_point=NFD_VECTOR_ENV,

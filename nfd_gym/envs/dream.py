@@ -113,7 +113,7 @@ class Dream:
         infos = []
         for env, task in enumerate(self.tasks):
             happened = [Event(int(self.elapsed[env]), e["type"], e["node"]) for e in events[env]]
-            facts = Facts(_position(eyes[env]), happened, self._frame(env))
+            facts = Facts(_position(eyes[env]), happened, self._frame(env), vectors[env])
             rewards[env], terminated[env], terms = task.step(facts)
             infos.append(self._info(env, eyes, events[env], drift, terms))
         truncated = np.zeros(self.num_envs, bool)

@@ -56,8 +56,7 @@ def own_start(
     width = world.pose_width if world.needs_poses else 0
     if eye.shape != (count, width) or not np.isfinite(eye).all():
         raise UsageError(
-            f"options['eye'] must be {(count, width)} finite numbers, got shape "
-            f"{eye.shape}."
+            f"options['eye'] must be {(count, width)} finite numbers, got shape {eye.shape}."
         )
     tail = slice(-(world.denoiser.config.window + 1), None)
     about_to_run()

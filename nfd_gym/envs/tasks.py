@@ -47,6 +47,7 @@ class Facts:
     position: tuple[float, float, float] | None = None
     events: Sequence[EventLike] = ()
     frame: NDArray[np.uint8] | None = None  # (H,W,3), for tasks with `needs_frame`
+    action: NDArray[np.float32] | None = None  # (A,) codec vector that produced this tick
 
 
 class Task(Protocol):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source, open_source
-from nfd_gym.eval import pusht, results
+from nfd_gym.eval import crafter, pusht, results
 from nfd_gym.eval.metrics import psnr, ssim
 from nfd_gym.eval.rollout import Excerpt, Frames, cut, roll
 from nfd_gym.model.pixels import to_float, to_uint8
@@ -36,6 +36,8 @@ def main(args: argparse.Namespace, world: World) -> int:
         if pusht.fits(world):
             tables["states"] = pusht.state_table(made, real)
             tables["untouched"] = pusht.untouched_table(world, args.engine)
+        if crafter.fits(world):
+            tables |= crafter.tables(world, real, made, args.engine)
         for name, table in tables.items():
             kept = results.keep(args, f"{world.name}-{name}", {"table": table}, told)
             print(f"{name}\n\n{results.markdown(kept)}")

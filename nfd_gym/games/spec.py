@@ -40,6 +40,7 @@ class GameSpec:
     tasks: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    keys: Mapping[str, int] = field(default_factory=dict)  # play's binding -> numbered action
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +52,7 @@ class GameSpec:
             "tasks": list(self.tasks),
             "events": list(self.events),
             "probes": {name: dict(probe) for name, probe in self.probes.items()},
+            "keys": dict(self.keys),
         }
 
     @classmethod
@@ -67,7 +69,7 @@ class GameSpec:
                 raise SettingsError(
                     f"game spec: unknown key {key!r}; the nearest is {nearest(key, known)!r}."
                 )
-        missing = sorted(known - set(data))
+        missing = sorted(known - {"keys"} - set(data))  # older worlds have no keys
         if missing:
             raise SettingsError(f"game spec: the key {missing[0]!r} is missing; save it again.")
         width, height = (int(side) for side in data["size"])
@@ -80,4 +82,5 @@ class GameSpec:
             tasks=tuple(data["tasks"]),
             events=tuple(data["events"]),
             probes={name: dict(probe) for name, probe in data["probes"].items()},
+            keys={str(key): int(action) for key, action in data.get("keys", {}).items()},
         )

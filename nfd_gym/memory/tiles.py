@@ -103,7 +103,9 @@ class TileMemory:
 
     def _written(self, state: TileMap, frame: Tensor, pose: Tensor) -> TileMap:
         """Side effect: `state.tiles` is changed; ages are new."""
-        rows, columns = (part.flatten(1)[:, self._moving(pose.device)] for part in self._spots(pose))
+        rows, columns = (
+            part.flatten(1)[:, self._moving(pose.device)] for part in self._spots(pose)
+        )
         env = torch.arange(len(pose), device=pose.device)[:, None]
         state.tiles[env, rows, columns] = self.cut(frame)[:, self._moving(pose.device)]
         age = torch.where(state.age < 0, state.age, (state.age + 1).clamp_max(OLDEST))
@@ -114,7 +116,8 @@ class TileMemory:
         """The tiles in view (B,down*across,tile,tile,3) of frames (B,H,W,3)."""
         seen = frame[:, : self.down * self.tile, : self.across * self.tile]
         parts = seen.unflatten(2, (self.across, self.tile)).unflatten(1, (self.down, self.tile))
-        return parts.transpose(2, 3).flatten(1, 2)
+        tiles: Tensor = parts.transpose(2, 3).flatten(1, 2)
+        return tiles
 
     def _moving(self, device: torch.device) -> Tensor:
         """Places of the tiles in view that move with the map: all but the player's."""

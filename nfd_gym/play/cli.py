@@ -90,7 +90,9 @@ def _play(args: argparse.Namespace, bindings: Bindings) -> int:
     stage = _stage(args)
     codec = stage.real.codec if isinstance(stage, Twin) else stage.codec
     rng = np.random.default_rng(args.seed)
-    players: list[Player] = [Human(make_controls(codec, bindings, args.sensitivity, args.invert_y))]
+    keys = (stage.dream if isinstance(stage, Twin) else stage).keys
+    hands = make_controls(codec, bindings, args.sensitivity, args.invert_y, keys)
+    players: list[Player] = [Human(hands)]
     if args.agent:
         players.append(policy_player(args.agent, codec, rng))
     players.append(scripted_player(codec, rng))

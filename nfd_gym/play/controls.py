@@ -4,6 +4,7 @@ Every player (human, scripted, agent) hands over the codec's float32 vector, so 
 world see the same numbers whoever plays.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -23,8 +24,12 @@ class Controls(Protocol):
         ...
 
 
-def make_controls(codec, bindings: Bindings, sensitivity: float = 1.0, invert_y: bool = False):
-    """The controls that suit a codec: keys and mouse, a pointer, or numbered actions."""
+def make_controls(
+    codec, bindings: Bindings, sensitivity: float = 1.0, invert_y: bool = False,
+    keys: Mapping[str, int] | None = None,
+):  # fmt: skip
+    """The controls that suit a codec: keys and mouse, a pointer, or numbered actions, which a game
+    may put on `keys` of its own."""
     if not 0 < sensitivity <= 20:
         raise UsageError(
             f"--sensitivity must lie in (0, 20], not {sensitivity}; 1.0 is Minecraft's"
@@ -34,7 +39,7 @@ def make_controls(codec, bindings: Bindings, sensitivity: float = 1.0, invert_y:
     if codec.kind == "continuous":
         return PointerControls(codec, bindings, sensitivity, invert_y)
     if codec.kind == "discrete":
-        return NumberControls(codec, bindings)
+        return NumberControls(codec, bindings, keys)
     raise UsageError(f"no controls for actions of kind {codec.kind!r}; play with --policy random")
 
 
@@ -92,15 +97,17 @@ class PointerControls:
 
 
 class NumberControls:
-    """Keys 1 to 9 are actions 0 to 8 of a discrete world; no key is its no-op."""
+    """One action a tick: the game's own keys; without them keys 1 to 9 are actions 0 to 8. No key is
+    the no-op."""
 
-    def __init__(self, codec, bindings: Bindings) -> None:
+    def __init__(self, codec, bindings: Bindings, keys: Mapping[str, int] | None = None) -> None:
         self.codec = codec
         self.bindings = bindings
+        self.keys = keys or {f"hotbar.{number + 1}": number for number in range(9)}
 
     def vector(self, sample: Sample) -> np.ndarray:
-        slots = [name for name in self.bindings.pressed(sample.held) if name.startswith("hotbar.")]
-        numbers = sorted(int(name.removeprefix("hotbar.")) - 1 for name in slots)
+        wanted = self.bindings.pressed(sample.held)
+        numbers = sorted(self.keys[name] for name in wanted if name in self.keys)
         chosen = next((number for number in numbers if number < self.codec.width), None)
         return self.codec.encode(self.codec.noop() if chosen is None else chosen)
 

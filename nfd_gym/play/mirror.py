@@ -19,6 +19,7 @@ class Mirror(Stage):
         # Two envs at once: no time travel, no log, no other number of steps.
         self.raw = self.remake = None
         self.undoable = 0
+        self.keys = dream.keys
         self.codec, self.side, self.rate = real.codec, "real | dream", real.rate
         self.title = f"{real.title} | {dream.title}"
         self.seed, self.dreaming = 0, False

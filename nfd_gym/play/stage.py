@@ -11,6 +11,7 @@ import numpy as np
 
 from nfd_gym.actions import codec_for_space
 from nfd_gym.errors import NfdError, UsageError
+from nfd_gym.games.spec import GameSpec
 
 RATE = 20.0  # ticks a second of an env that does not say
 
@@ -67,6 +68,7 @@ class Stage:
         self.raw: Any = env.unwrapped
         # An env of another package has no codec; its space names one.
         self.codec = getattr(self.raw, "codec", None) or codec_for_space(env.action_space)
+        self.keys = keys_of(self.raw)
         self.title = title
         self.side = side
         self.rate = float(env.metadata.get("render_fps") or RATE)  # ticks a second
@@ -214,3 +216,10 @@ class Twin:
 def _camera(info: dict[str, Any]) -> dict[str, Any]:
     """What `info` says of the camera: another world may begin from it."""
     return {name: info[name] for name in ("pitch", "eye", "depth") if name in info}
+
+
+def keys_of(env: Any) -> dict[str, int]:
+    """The keys that a learned world's game puts its numbered actions on; none elsewhere."""
+    world = getattr(getattr(env, "dream", None), "world", None)
+    spec = None if world is None else GameSpec.of_world(world)
+    return {} if spec is None else dict(spec.keys)

@@ -12,10 +12,10 @@ import nfd_gym  # noqa: F401  registers NFD-v0
 from nfd_gym.actions import Continuous
 from nfd_gym.data.clip import Clip
 from nfd_gym.data.store import ClipWriter
-from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.model.pixels import to_float
 from nfd_gym.memory.none import NoMemory
 from nfd_gym.model.body import NoBody
+from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train import flat_runner
 from nfd_gym.train.flat_recipe import Chained, FlatRecipe
@@ -37,8 +37,15 @@ TINY = replace(
     pose=None,
     chained=Chained(frames=5, batch=2, loop=LoopConfig(steps=4, warmup=1)),
     denoiser=replace(
-        PUSHT.denoiser, tokens_h=2, tokens_w=3, channels=24, width=32, depth=2, heads=2,
-        control_width=2, pointers=0,
+        PUSHT.denoiser,
+        tokens_h=2,
+        tokens_w=3,
+        channels=24,
+        width=32,
+        depth=2,
+        heads=2,
+        control_width=2,
+        pointers=0,
     ),  # fmt: skip
     loop=LoopConfig(steps=30, warmup=5, ema=0.9, log_every=5),
     batch=2,
@@ -77,9 +84,7 @@ def stage() -> ClipStage:
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-    return ClipStage(
-        model, code, replace(TINY.settings, hold=0.0), TINY.loss, NoBody(), NoMemory()
-    )
+    return ClipStage(model, code, replace(TINY.settings, hold=0.0), TINY.loss, NoBody(), NoMemory())
 
 
 def batch() -> ClipBatch:

@@ -54,12 +54,7 @@ class HudReader:
     @classmethod
     def from_game(cls, tile: int = TILE) -> "HudReader":
         """Templates drawn by the installed game."""
-        engine, crafter = need("crafter.engine", "crafter"), need("crafter", "crafter")
-        textures = engine.Textures(crafter.constants.root / "assets")
-        draw = engine.ItemView(textures, list(HUD))
-        pictures = [draw(dict.fromkeys(COUNTS, n), (tile, tile)) for n in range(MOST + 1)]
-        strips = np.stack(pictures).astype(np.uint8).transpose(0, 2, 1, 3)
-        return cls(_tiles(strips, tile)[:, : len(COUNTS)].transpose(1, 0, 2, 3, 4))
+        return cls(drawn_counts(tile))
 
     def read(self, frames: NDArray[np.uint8]) -> tuple[Ints, NDArray[np.float32]]:
         """Counts (T, 16) of frames (T, H, W, 3), and each reading's mean squared error."""
@@ -224,6 +219,16 @@ class Rules:
         reward = (health - self.look.count("health")) / 10 + (1.0 if new else 0.0)
         self.look = look
         return reward, health <= 0, new
+
+
+def drawn_counts(tile: int = TILE) -> NDArray[np.uint8]:
+    """Templates (16, 10, tile, tile, 3) of the counts, drawn by the installed game."""
+    engine, crafter = need("crafter.engine", "crafter"), need("crafter", "crafter")
+    textures = engine.Textures(crafter.constants.root / "assets")
+    draw = engine.ItemView(textures, list(HUD))
+    pictures = [draw(dict.fromkeys(COUNTS, n), (tile, tile)) for n in range(MOST + 1)]
+    strips = np.stack(pictures).astype(np.uint8).transpose(0, 2, 1, 3)
+    return _tiles(strips, tile)[:, : len(COUNTS)].transpose(1, 0, 2, 3, 4)
 
 
 def _tiles(rows: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:

@@ -88,6 +88,17 @@ MAKE = {
     "iron_sword": Rule({"wood": 1, "coal": 1, "iron": 1}, nearby=("table", "furnace")),
 }
 
+# What the viewer's bindings do; the inventory key makes the last thing that has no digit.
+KEYS = {
+    **{key: ACTIONS.index(f"move_{way}") for key, way in (
+        ("left", "left"), ("right", "right"), ("forward", "up"), ("back", "down"),
+        ("look left", "left"), ("look right", "right"), ("look up", "up"), ("look down", "down"),
+    )},
+    "jump": ACTIONS.index("do"), "attack": ACTIONS.index("do"), "sneak": ACTIONS.index("sleep"),
+    **{f"hotbar.{i}": ACTIONS.index("place_stone") + i - 1 for i in range(1, 10)},
+    "inventory": ACTIONS.index("make_iron_sword"),
+}  # fmt: skip
+
 SPEC = GameSpec(
     id="Crafter-v0",
     codec=Discrete(len(ACTIONS), rest=0),
@@ -101,4 +112,5 @@ SPEC = GameSpec(
         "return": {"steps": [10, 30, 60]},
         "free_run": {"steps": [16, 64, 256]},
     },
+    keys=KEYS,
 )

@@ -17,6 +17,7 @@ from nfd_gym.games.crafter.readings import CENTRE, HudReader, Look
 from nfd_gym.games.crafter.spec import MATERIALS, NUMBER, TILE, VIEW
 
 Floats = NDArray[np.float32]
+Sprite = tuple[int, tuple[int, int] | None, Floats]  # tile number, facing, picture (16, 16, 3)
 GROUND = ("grass", "sand", "path")
 FACING = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 LADDER = np.concatenate([np.linspace(0, 0.5, 21), np.linspace(0.55, 1, 10)])  # daylights
@@ -38,10 +39,10 @@ class Reading:
 
 
 class TileReader:
-    """Nearest sprite for each tile in view; made from the installed game's sprites."""
+    """Nearest sprite for each tile in view; by default the installed game's sprites."""
 
-    def __init__(self) -> None:
-        sprites = _sprites()
+    def __init__(self, sprites: list[Sprite] | None = None) -> None:
+        sprites = drawn_sprites() if sprites is None else sprites
         self._numbers = np.array([number for number, _, _ in sprites], np.uint8)
         self._facing = np.array([facing or (0, 1) for _, facing, _ in sprites])
         self._sleeping = np.array([n == NUMBER["player"] and f is None for n, f, _ in sprites])
@@ -80,15 +81,18 @@ class TileReader:
 
 def looks_in(frames: NDArray[np.uint8], hud: HudReader, tiles: TileReader) -> list[Look]:
     """Looks (T,) of frames, from their pixels alone: what a dream shows is judged by them."""
-    counts, _ = hud.read(frames)
-    found = tiles.read(frames)
+    return looks_of_reading(tiles.read(frames), hud.read(frames)[0])
+
+
+def looks_of_reading(found: Reading, counts: NDArray[np.int64]) -> list[Look]:
+    """Looks (T,) of a reading (T,) and counts (T, 16)."""
     return [
         Look(counts[i], found.view[i], (int(x), int(y)), bool(found.asleep[i]))
         for i, (x, y) in enumerate(found.facing)
     ]
 
 
-def _sprites() -> list[tuple[int, tuple[int, int] | None, Floats]]:
+def drawn_sprites() -> list[Sprite]:
     """(tile number, facing or None, picture (16, 16, 3)) of everything that a tile can show."""
     root = need("crafter", "crafter").constants.root
     textures = need("crafter.engine", "crafter").Textures(root / "assets")
@@ -101,7 +105,7 @@ def _sprites() -> list[tuple[int, tuple[int, int] | None, Floats]]:
         alpha = top[..., 3:] / 255 if top.shape[-1] == 4 else np.float32(1)
         return np.asarray(alpha * top[..., :3] + (1 - alpha) * below, np.float32)
 
-    found: list[tuple[int, tuple[int, int] | None, Floats]] = []
+    found: list[Sprite] = []
     found.append((NUMBER["none"], None, np.full((TILE, TILE, 3), 127, np.float32)))
     found += [(NUMBER[name], None, picture(name)[..., :3]) for name in MATERIALS]
     for ground in GROUND:

@@ -145,9 +145,7 @@ class Led:
 
 
 @torch.no_grad()
-def rollout(
-    parts: FlatParts, body: FlatBody, batch: ClipBatch, random: torch.Generator
-) -> Tensor:
+def rollout(parts: FlatParts, body: FlatBody, batch: ClipBatch, random: torch.Generator) -> Tensor:
     """Frames uint8 (B,T+1,H,W,3): the first `GIVEN` recorded, the others predicted in turn at the
     recorded poses."""
     frames, actions, poses = batch.frames, batch.actions, batch.poses

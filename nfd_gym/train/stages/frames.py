@@ -110,8 +110,12 @@ class ClipLoader:
         inside = place - np.concatenate([[0], self.ends])[clip]
         first = self.firsts[clip] + inside
         rows = first[:, None] + np.arange(self.window)
-        parts = (torch.from_numpy(array[rows]) for array in (self.frames, self.actions, self.poses))
-        return ClipBatch(*parts, self._remembered(self.firsts[clip], first))
+        return ClipBatch(
+            torch.from_numpy(self.frames[rows]),
+            torch.from_numpy(self.actions[rows]),
+            torch.from_numpy(self.poses[rows]),
+            self._remembered(self.firsts[clip], first),
+        )
 
     def _remembered(self, begins: NDArray[np.int64], rows: NDArray[np.int64]) -> MemoryState:
         """The memory after frame `rows[b]` of clips that begin at `begins[b]`."""

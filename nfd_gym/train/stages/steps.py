@@ -14,17 +14,17 @@ from nfd_gym.progress import Progress
 MOST, BATCH, STEPS, RATE = 60_000, 512, 4000, 2e-3
 
 
-def fit(folder: Path, config: StepConfig, seed: int = 0) -> StepBody:
+def fit(folder: Path, config: StepConfig, seed: int = 0, count: int = STEPS) -> StepBody:
     """A body fitted to the decoded frames in a folder (see `stages.frames.decode`)."""
     torch.manual_seed(seed)
     body = StepBody(config)
     inputs, made = tries(folder, body, seed)
     optimiser = torch.optim.AdamW(body.parameters(), RATE, weight_decay=1e-3)
     random = torch.Generator().manual_seed(seed)
-    with Progress(STEPS, "steps") as bar:
-        for number in range(STEPS):
+    with Progress(count, "steps") as bar:
+        for number in range(count):
             for group in optimiser.param_groups:
-                group["lr"] = RATE * (1 - number / STEPS)
+                group["lr"] = RATE * (1 - number / count)
             rows = torch.randint(len(inputs), (min(BATCH, len(inputs)),), generator=random)
             loss = F.binary_cross_entropy_with_logits(body.logits(inputs[rows]), made[rows])
             optimiser.zero_grad()

@@ -1,0 +1,129 @@
+"""Figures of a Crafter world, tile by tile and by chance, from pictures.
+
+Tiles are read by the nearest sprite; a tile is valid where it is within 30 dB of one. Far corners of
+dark frames hold nothing but noise, so tiles are only counted where the frame is read as daylight.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nfd_gym.eval.rollout import Excerpt, Frames, roll
+from nfd_gym.games.crafter.chance import chances
+from nfd_gym.games.crafter.readings import HudReader, Look
+from nfd_gym.games.crafter.spec import ACTIONS, MOVES, NUMBER, SPEC
+from nfd_gym.games.crafter.tiles import Reading, TileReader, looks_of_reading
+from nfd_gym.runtime.session import Session
+from nfd_gym.world import World
+
+AT = (1, 16, 64)
+VALID = 255.0**2 / 1000  # mean squared error at 30 dB
+DAY = 0.6  # daylight from which tiles are counted
+CREATURES = [NUMBER[name] for name in ("cow", "zombie", "skeleton", "arrow", "player")]
+STEPS = (1, 2, 4, 8)
+CHANCES = ("cow_moves", "zombie_nearer", "sapling")
+LANES = 16
+
+
+def fits(world: World) -> bool:
+    """Whether a world was learned from recordings of Crafter."""
+    return world.provenance.get("game") == SPEC.id
+
+
+def tables(world: World, real: Excerpt, made: Frames, engine: str) -> dict[str, dict[str, Any]]:
+    """Tiles and counts of free runs, and what the world leaves to chance by denoising steps."""
+    readers = HudReader.from_game(), TileReader()
+    return {
+        "tiles": tile_table(made, real, *readers),
+        "chance": chance_table(world, real, engine, *readers),
+    }
+
+
+def tile_table(made: Frames, real: Excerpt, hud: HudReader, tiles: TileReader) -> dict[str, Any]:
+    """Shares of right tiles and counts after one frame; of valid ones at later frames."""
+    columns = [
+        "frame", "runs by day", "valid tiles", "legal counts", "counts right",
+        "tiles right", "tiles right, last frame's view", "tiles right, new row",
+    ]  # fmt: skip
+    rows: list[list[Any]] = []
+    for step in AT:
+        if step > real.horizon:
+            continue
+        shown = real.real[:, step - 1]
+        before = real.last if step == 1 else real.real[:, step - 2]
+        drawn, true, old = (tiles.read(frames) for frames in (made[:, step - 1], shown, before))
+        day = (drawn.daylight >= DAY) & (true.daylight >= DAY)
+        (counts, error), (real_counts, _) = hud.read(made[:, step - 1]), hud.read(shown)
+        still = ~np.isin(drawn.view, CREATURES) & ~np.isin(true.view, CREATURES)
+        right, new = (
+            drawn.view == true.view,
+            entering(old, true, real.actions[:, real.context + step - 1]),
+        )
+        figures = (
+            (drawn.error < VALID)[day], error < VALID, counts == real_counts, right[day & (step == 1)],
+            right[day & (step == 1)][(still & ~new)[day & (step == 1)]],
+            right[day & (step == 1)][(still & new)[day & (step == 1)]],
+        )  # fmt: skip
+        rows.append([
+            step, int(day.sum()), *(float(part.mean()) if part.size else None for part in figures),
+        ])  # fmt: skip
+    return {"columns": columns, "rows": rows}
+
+
+def entering(before: Reading, after: Reading, actions: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tiles (T,9,7) that come into view where a commanded step shifted it."""
+    new = np.zeros(after.view.shape, bool)
+    for i, action in enumerate(actions.argmax(-1)):
+        dx, dy = MOVES.get(ACTIONS[int(action)], (0, 0))
+        if (dx, dy) == (0, 0):
+            continue
+        shifted = np.roll(before.view[i], (-dx, -dy), (0, 1)) == after.view[i]
+        if shifted.mean() > (before.view[i] == after.view[i]).mean():
+            edge = np.zeros(after.view.shape[1:], bool)
+            edge[
+                (-1 if dx > 0 else 0) if dx else slice(None),
+                (-1 if dy > 0 else 0) if dy else slice(None),
+            ] = True
+            new[i] = edge
+    return new
+
+
+def chance_table(
+    world: World, real: Excerpt, engine: str, hud: HudReader, tiles: TileReader
+) -> dict[str, Any]:
+    """How often what is left to chance happens, in the recordings and by denoising steps."""
+    rows = [["recordings", *_figures(real.real, real, hud, tiles)]]
+    for steps in STEPS:
+        how = replace(world.settings.with_steps(steps), method="euler")
+        made = _dreamt(replace(world, settings=how), real, engine)
+        rows.append([f"{steps} steps", *_figures(made, real, hud, tiles)])
+    columns = ["world", *(f"{name} {what}" for name in CHANCES for what in ("rate", "+-", "tries"))]
+    return {"columns": columns, "rows": rows}
+
+
+def _dreamt(world: World, real: Excerpt, engine: str) -> Frames:
+    made = []
+    for part in real.batches(LANES):
+        session = Session(world, num_envs=len(part.frames), engine=engine)
+        made.append(roll(session, part))
+        session.close()
+    return np.concatenate(made)
+
+
+def _figures(frames: Frames, real: Excerpt, hud: HudReader, tiles: TileReader) -> list[Any]:
+    """Rate, half a 95 % interval and number of tries of every chance."""
+    total = {name: [0, 0] for name in CHANCES}
+    for run in range(len(frames)):
+        reading = tiles.read(frames[run])
+        looks: list[Look] = looks_of_reading(reading, hud.read(frames[run])[0])
+        actions = real.actions[run, real.context :].argmax(-1).tolist()
+        for name, (hits, tries) in chances(looks, actions).items():
+            total[name][0] += hits
+            total[name][1] += tries
+    out: list[Any] = []
+    for hits, tries in total.values():
+        rate = hits / max(1, tries)
+        out += [rate, 1.96 * float(np.sqrt(rate * (1 - rate) / max(1, tries))), tries]
+    return out

@@ -1,0 +1,97 @@
+"""Tile memory: what left the view is found again, the player's tile is not, nothing is changed."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from nfd_gym.memory.tiles import TileMemory
+from nfd_gym.model.pixels import to_uint8
+from nfd_gym.train.stages.recollect import latest_rows, recollect
+
+MEMORY = TileMemory(tile=2, across=5, down=3, side=16)
+HEIGHT, WIDTH = 8, 10  # one row of tiles below the view
+
+
+def frames(seed: int, count: int) -> torch.Tensor:
+    """Random pictures uint8 (1,T,8,10,3)."""
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (1, count, HEIGHT, WIDTH, 3), generator=draw, dtype=torch.uint8)
+
+
+def tiles(picture: torch.Tensor) -> torch.Tensor:
+    """(4,5,2,2,3) of a picture (8,10,3)."""
+    return picture.unflatten(1, (5, 2)).unflatten(0, (4, 2)).transpose(1, 2)
+
+
+def seen(
+    state: object, frame: torch.Tensor, pose: list[float]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    view = MEMORY.read(state, frame, torch.tensor([pose]))  # type: ignore[arg-type]
+    return tiles(to_uint8(view.colour)[0]), view.sharp[0, 0, ::2, ::2]
+
+
+def test_what_left_the_view_is_found_again_and_the_player_is_not_written() -> None:
+    clip = frames(0, 3)
+    poses = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]]])
+    state = MEMORY.start(clip, torch.zeros(1, 3, 0, 0), poses)
+    picture, sharp = seen(state, clip[:, 2], [0.0, 0.0])
+    assert torch.equal(picture[0, 0], tiles(clip[0, 0])[0, 0])  # the left column was seen first
+    assert torch.equal(picture[0, 1], tiles(clip[0, 1])[0, 0])
+    assert torch.equal(picture[1, 2], tiles(clip[0, 2])[1, 2])  # the player's: of the last frame
+    assert torch.equal(picture[3], tiles(clip[0, 2])[3])  # below the view nothing moves
+    # where the player stands in the last frame, the ground is as it was before it came there
+    ground, _ = seen(state, clip[:, 2], [1.0, 0.0])
+    assert torch.equal(ground[1, 3], tiles(clip[0, 1])[1, 3])
+    assert sharp[0, 0] < sharp[0, 1] < sharp[0, 2] == 1.0
+    _, new = seen(state, clip[:, 2], [3.0, 0.0])
+    assert (new[:3, 4] == 0).all() and (new[3] == 1).all()
+
+
+def test_writing_changes_no_argument_and_far_ways_wrap() -> None:
+    clip = frames(1, 2)
+    state = MEMORY.start(clip[:, :1], torch.zeros(1, 1, 0, 0), torch.zeros(1, 1, 2))
+    before = [part.clone() for part in state]
+    pose = torch.tensor([[1.0, 1.0]])
+    view = MEMORY.read(state, clip[:, 0], pose)
+    after = MEMORY.write(state, view, clip[:, 1], torch.zeros(1, 0, 0), pose)
+    assert all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
+    far = torch.tensor([[1.0 + MEMORY.side, 1.0]])
+    near, again = (MEMORY.read(after, clip[:, 1], place).colour for place in (pose, far))
+    assert torch.equal(near, again)
+    assert MEMORY.known(after)[0] > MEMORY.known(state)[0] == 14
+
+
+def test_a_batch_is_its_environments() -> None:
+    clips = torch.cat([frames(seed, 4) for seed in range(3)])
+    poses = torch.tensor([[[0, 0], [1, 0], [1, 1], [0, 1]]], dtype=torch.float32).repeat(3, 1, 1)
+    poses = poses * torch.tensor([1.0, -1.0, 2.0])[:, None, None]
+    whole = MEMORY.start(clips, torch.zeros(3, 4, 0, 0), poses)
+    for env in range(3):
+        one = MEMORY.start(clips[env : env + 1], torch.zeros(1, 4, 0, 0), poses[env : env + 1])
+        assert all(torch.equal(a[env : env + 1], b) for a, b in zip(whole, one, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_recollecting_a_clip_is_replaying_it(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    steps = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])[random.integers(0, 5, 30)]
+    poses = np.cumsum(steps, 0).astype(np.float32)
+    clip = frames(seed, 30)
+    begin, row = 4, 25
+    part = slice(begin, row + 1)
+    replayed = MEMORY.start(
+        clip[:, part], torch.zeros(1, row + 1 - begin, 0, 0), torch.from_numpy(poses[part])[None]
+    )
+    found = recollect(MEMORY, clip[0].numpy(), poses, np.array([begin]), np.array([row]), 1)
+    for move in ([0, 0], [1, 0], [0, -1]):
+        pose = torch.from_numpy(poses[row] + np.array(move, np.float32))[None]
+        one, other = (MEMORY.read(state, clip[:, row], pose) for state in (replayed, found))
+        assert torch.equal(one.colour, other.colour) and torch.equal(one.sharp, other.sharp)
+    assert latest_rows(MEMORY, poses, begin, row).max() == row
+
+
+def test_memory_is_built_from_its_config() -> None:
+    told = json.loads(json.dumps(MEMORY.config()))
+    assert TileMemory.build(told, {}) == MEMORY
