@@ -1,7 +1,7 @@
 """Figures of a Crafter world, tile by tile and by chance, from pictures.
 
-Tiles are read by the nearest sprite; a tile is valid where it is within 30 dB of one. Far corners of
-dark frames hold nothing but noise, so tiles are only counted where the frame is read as daylight.
+Tiles are read by the nearest sprite; a tile is valid where it is within 30 dB of one. Far corners
+of dark frames hold nothing but noise, so tiles are only counted where a frame is read as daylight.
 """
 
 from dataclasses import replace
@@ -57,14 +57,12 @@ def tile_table(made: Frames, real: Excerpt, hud: HudReader, tiles: TileReader) -
         day = (drawn.daylight >= DAY) & (true.daylight >= DAY)
         (counts, error), (real_counts, _) = hud.read(made[:, step - 1]), hud.read(shown)
         still = ~np.isin(drawn.view, CREATURES) & ~np.isin(true.view, CREATURES)
-        right, new = (
-            drawn.view == true.view,
-            entering(old, true, real.actions[:, real.context + step - 1]),
-        )
+        right = drawn.view == true.view
+        new = entering(old, true, real.actions[:, real.context + step - 1])
+        first = day & (step == 1)  # later the dream has gone another way
         figures = (
-            (drawn.error < VALID)[day], error < VALID, counts == real_counts, right[day & (step == 1)],
-            right[day & (step == 1)][(still & ~new)[day & (step == 1)]],
-            right[day & (step == 1)][(still & new)[day & (step == 1)]],
+            (drawn.error < VALID)[day], error < VALID, counts == real_counts, right[first],
+            right[first][(still & ~new)[first]], right[first][(still & new)[first]],
         )  # fmt: skip
         rows.append([
             step, int(day.sum()), *(float(part.mean()) if part.size else None for part in figures),

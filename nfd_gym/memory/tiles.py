@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym import settings
@@ -85,6 +87,28 @@ class TileMemory:
     ) -> TileMap:
         """The map after `frame` uint8 (B,H,W,3) was shown at `pose`."""
         return self._written(TileMap(state.tiles.clone(), state.age), frame, pose)
+
+    def map(self, state: TileMap, pose: Tensor) -> list[NDArray[np.uint8]]:
+        """All that was ever in view, from above: a picture (h,w,3) per environment with the player
+        in the middle tile; black where nothing was seen."""
+        pictures = []
+        for env, at in enumerate(pose.round().long().tolist()):
+            half = self.side // 2
+            turned = (half - at[1], half - at[0])
+            seen = torch.roll(state.age[env] != UNSEEN, turned, (0, 1))
+            tiles = torch.roll(state.tiles[env], turned, (0, 1)) * seen[..., None, None, None]
+            rows, columns = seen.any(1).nonzero()[:, 0], seen.any(0).nonzero()[:, 0]
+            far = max(
+                *(
+                    abs(int(edge) - half)
+                    for part in (rows, columns)
+                    for edge in (part[0], part[-1])
+                ),
+                1,
+            )
+            box = slice(max(0, half - far), half + far + 1)
+            pictures.append(tiles[box, box].transpose(1, 2).flatten(2, 3).flatten(0, 1).numpy())
+        return pictures
 
     def known(self, state: TileMap) -> Tensor:
         """Tiles (B,) that were ever in view."""

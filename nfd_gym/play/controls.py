@@ -97,8 +97,8 @@ class PointerControls:
 
 
 class NumberControls:
-    """One action a tick: the game's own keys; without them keys 1 to 9 are actions 0 to 8. No key is
-    the no-op."""
+    """One action a tick: the game's own keys; without them keys 1 to 9 are actions 0 to 8. No key
+    is the no-op."""
 
     def __init__(self, codec, bindings: Bindings, keys: Mapping[str, int] | None = None) -> None:
         self.codec = codec

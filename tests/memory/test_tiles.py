@@ -92,6 +92,17 @@ def test_recollecting_a_clip_is_replaying_it(seed: int) -> None:
     assert latest_rows(MEMORY, poses, begin, row).max() == row
 
 
+def test_the_map_shows_what_was_seen_with_the_player_in_the_middle() -> None:
+    clip = frames(5, 2)
+    poses = torch.tensor([[[20.0, -3.0], [21.0, -3.0]]])
+    state = MEMORY.start(clip, torch.zeros(1, 2, 0, 0), poses)
+    (picture,) = MEMORY.map(state, poses[:, -1])
+    assert picture.shape == (14, 14, 3)  # three tiles to the left are known, so seven a side
+    cells = torch.from_numpy(picture).unflatten(1, (7, 2)).unflatten(0, (7, 2)).transpose(1, 2)
+    assert torch.equal(cells[2, 1:6], tiles(clip[0, 1])[0])  # the view's upper row
+    assert torch.equal(cells[2, 0], tiles(clip[0, 0])[0, 0]) and not cells[0].any()
+
+
 def test_memory_is_built_from_its_config() -> None:
     told = json.loads(json.dumps(MEMORY.config()))
     assert TileMemory.build(told, {}) == MEMORY

@@ -46,7 +46,7 @@ TINY = replace(
         heads=2,
         control_width=2,
         pointers=0,
-    ),  # fmt: skip
+    ),
     loop=LoopConfig(steps=30, warmup=5, ema=0.9, log_every=5),
     batch=2,
     starts=4,

@@ -1,4 +1,4 @@
-"""The task of Crafter in a learned world: the game's 22 achievements, reward and end, from pixels."""
+"""Crafter's task in a learned world: the game's 22 achievements, reward and end, from pixels."""
 
 from typing import Any
 

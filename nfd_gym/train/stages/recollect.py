@@ -1,4 +1,4 @@
-"""Tile maps of recorded clips: what `TileMemory` holds after a frame, without replaying the clip."""
+"""Tile maps of recorded clips: what `TileMemory` holds after a frame, without a replay."""
 
 import numpy as np
 import torch
