@@ -16,10 +16,11 @@ from nfd_gym.world import WorldError, WorldSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Chained:
-    """A second training of the denoiser, on long chains of its own frames alone."""
+    """A second training of the denoiser, from the weights of the first, on its own frames."""
 
     frames: int  # predicted frames of a training clip
     batch: int
+    rollouts: float = 1.0  # share of the batches whose frames are the model's own
     loop: LoopConfig
 
 

@@ -92,7 +92,7 @@ def _chained(job: FlatJob) -> None:
         return
     model = Denoiser(recipe.denoiser)
     model.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
-    own = replace(recipe.loss, rollouts=1.0, rollouts_from=0.0)
+    own = replace(recipe.loss, rollouts=chained.rollouts, rollouts_from=0.0)
     _train(job, model, own, "chained", chained.frames, chained.batch, chained.loop)
 
 
