@@ -1,8 +1,9 @@
-"""Recipe of a flat world: no camera and no depth; the coming view is the last frame, or what a map
-of tiles holds."""
+"""Recipe of a flat world: no camera and no depth. The coming view is the last frame, what a map of
+tiles holds, or layers at the coming pose."""
 
 from dataclasses import dataclass
 
+from nfd_gym.memory.layers import LayerConfig
 from nfd_gym.memory.tiles import TileMemory
 from nfd_gym.model.denoiser import DenoiserConfig
 from nfd_gym.model.push import PushConfig
@@ -32,7 +33,7 @@ class FlatRecipe:
     tokenizer_frames: int  # frames that the patch code is fitted on
     body: PushConfig | StepConfig | None = None  # what moves; None: the picture alone says it
     pose: PoseLog | None = None  # where recordings keep the poses of a body
-    memory: TileMemory | None = None  # None: the coming view is the last frame
+    memory: TileMemory | LayerConfig | None = None  # None: the coming view is the last frame
     denoiser: DenoiserConfig
     loss: ClipLoss
     loop: LoopConfig

@@ -1,7 +1,7 @@
 """Runs the stages of a flat recipe in order; a stage that has finished is not run again.
 
-OUT/tokenizer.safetensors, frames/, body.safetensors, denoiser/, chained/ (where the recipe asks for
-it) and the world folder: to repeat a stage, delete what it wrote.
+OUT/tokenizer.safetensors, frames/, body.safetensors, layers.safetensors, denoiser/, chained/ (where
+the recipe asks for it) and the world folder: to repeat a stage, delete what it wrote.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import torch
 from nfd_gym.data import Source, open_source
 from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.memory import Memory
+from nfd_gym.memory.layers import LayerConfig, LayerMemory
 from nfd_gym.memory.none import NoMemory
 from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
@@ -24,12 +25,12 @@ from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.job import check_source, check_stage, fit_tokenizer, need, run_stages
 from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.recipe import RecipeError
-from nfd_gym.train.stages import flat_world, frames, push, steps, tokenizer
+from nfd_gym.train.stages import flat_world, frames, layers, push, steps, tokenizer
 from nfd_gym.train.stages.clips import ClipLoss, ClipStage, FlatBody
 from nfd_gym.train.stages.frames import ClipLoader
 from nfd_gym.train.stages.world import assemble
 
-STAGES = ("tokenizer", "frames", "body", "denoiser", "chained", "world")
+STAGES = ("tokenizer", "frames", "body", "layers", "denoiser", "chained", "world")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,8 @@ def run(job: FlatJob, only: str | None = None) -> None:
     check(job)
     torch.set_num_threads(job.workers)
     stages: dict[str, Callable[[FlatJob], None]] = {
-        "tokenizer": fit_tokenizer, "frames": _frames, "body": _body, "denoiser": _denoiser,
-        "chained": _chained, "world": _world,
+        "tokenizer": fit_tokenizer, "frames": _frames, "body": _body, "layers": _layers,
+        "denoiser": _denoiser, "chained": _chained, "world": _world,
     }  # fmt: skip
     run_stages(stages, job, only)
 
@@ -79,6 +80,13 @@ def _body(job: FlatJob) -> None:
         checkpoint.save(path, steps.fit(folder, config).tensors(), {})
 
 
+def _layers(job: FlatJob) -> None:
+    need(job, "frames/lengths.json", "frames")
+    shape, path = job.recipe.memory, job.out / "layers.safetensors"
+    if isinstance(shape, LayerConfig) and not path.exists():
+        checkpoint.save(path, layers.fit(job.out / "frames", shape).tensors(), {})
+
+
 def _denoiser(job: FlatJob) -> None:
     recipe = job.recipe
     torch.manual_seed(0)
@@ -101,8 +109,8 @@ def _train(
     settings: LoopConfig,
 ) -> None:  # fmt: skip
     """Side effect: checkpoints in the folder OUT/`run`."""
-    recipe, memory = job.recipe, memory_of(job.recipe)
     need(job, "frames/lengths.json", "frames")
+    recipe, memory = job.recipe, memory_of(job)
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     stage = ClipStage(model, code, recipe.settings, loss, body_of(job), memory)
 
@@ -122,14 +130,19 @@ def _world(job: FlatJob) -> None:
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
     made = assemble(
-        recipe.world, source, code, denoiser, memory_of(recipe), body_of(job), recipe.settings,
+        recipe.world, source, code, denoiser, memory_of(job), body_of(job), recipe.settings,
         about,
     )  # fmt: skip
     flat_world.export(made, source, job.out / recipe.world, recipe.starts)
 
 
-def memory_of(recipe: FlatRecipe) -> Memory:
-    return NoMemory() if recipe.memory is None else recipe.memory
+def memory_of(job: FlatJob) -> Memory:
+    """The memory as it begins."""
+    memory = job.recipe.memory
+    if isinstance(memory, LayerConfig):
+        tensors, _ = checkpoint.load(need(job, "layers.safetensors", "layers"))
+        return LayerMemory(memory, tensors)
+    return NoMemory() if memory is None else memory
 
 
 def new_body(recipe: FlatRecipe) -> NoBody | PushBody | StepBody:

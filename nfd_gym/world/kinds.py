@@ -14,6 +14,7 @@ from nfd_gym.world.step import Body
 # kind -> (module, class with `build(config, tensors)`), imported when a world needs it
 MEMORIES = {
     "none": ("nfd_gym.memory.none", "NoMemory"),
+    "layers": ("nfd_gym.memory.layers", "LayerMemory"),
     "tiles": ("nfd_gym.memory.tiles", "TileMemory"),
     "points": ("nfd_gym.memory.points", "PointMemory"),
 }

@@ -35,6 +35,7 @@ TINY = replace(
     tokenizer_frames=64,
     body=None,
     pose=None,
+    memory=None,
     chained=Chained(frames=5, batch=2, loop=LoopConfig(steps=4, warmup=1)),
     denoiser=replace(
         PUSHT.denoiser,

@@ -3,11 +3,12 @@
 The body carries the poses of pusher and block; the denoiser draws them where it is told.
 """
 
+from nfd_gym.memory.layers import NO_ANGLE, LayerConfig
 from nfd_gym.model.denoiser import DenoiserConfig
 from nfd_gym.model.push import PushConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
 from nfd_gym.shapes import Scene
-from nfd_gym.train.flat_recipe import Chained, FlatRecipe
+from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.stages.clips import ClipLoss
 from nfd_gym.train.stages.frames import PoseLog
@@ -49,15 +50,18 @@ PUSHT = FlatRecipe(
     pose=PoseLog(
         name="state", scale=(*(2 / SCENE.side,) * 4, 1.0), shift=(-1.0, -1.0, -1.0, -1.0, 0.0)
     ),
-    loss=ClipLoss(changed=4.0, rollouts=0.4, rollouts_from=0.6),
-    loop=LoopConfig(minutes=85.0, lr=4e-3, ema=0.998),
+    # block, then pusher; half of a texture's side holds the block's farthest corner
+    memory=LayerConfig(
+        height=96,
+        width=96,
+        places=((2, 3, 4), (0, 1, NO_ANGLE)),
+        reach=(0.52, 0.09),
+        texels=(160, 32),
+    ),
+    loss=ClipLoss(changed=4.0, rollouts=0.0),  # no frame is drawn from the one before
+    loop=LoopConfig(minutes=9.0, lr=2e-3, ema=0.99),
     frames=3,
     batch=12,
-    chained=Chained(
-        frames=12,
-        batch=6,
-        loop=LoopConfig(minutes=18.0, lr=1.5e-3, warmup=20, cooldown=0.5, ema=0.99, seed=1),
-    ),
     settings=WorldSettings(fps=10.0, temperature=0.0),
     starts=40,
 )
