@@ -16,16 +16,6 @@ from nfd_gym.world import WorldError, WorldSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chained:
-    """A second training of the denoiser, from the weights of the first, on its own frames."""
-
-    frames: int  # predicted frames of a training clip
-    batch: int
-    rollouts: float = 1.0  # share of the batches whose frames are the model's own
-    loop: LoopConfig
-
-
-@dataclass(frozen=True, kw_only=True)
 class FlatRecipe:
     name: str
     world: str  # name of the world folder
@@ -39,7 +29,6 @@ class FlatRecipe:
     loop: LoopConfig
     frames: int  # predicted frames of a training clip
     batch: int  # clips a step and process
-    chained: Chained | None = None
     settings: WorldSettings
     starts: int  # start clips
 

@@ -1,11 +1,11 @@
 """Runs the stages of a flat recipe in order; a stage that has finished is not run again.
 
-OUT/tokenizer.safetensors, frames/, body.safetensors, layers.safetensors, denoiser/, chained/ (where
-the recipe asks for it) and the world folder: to repeat a stage, delete what it wrote.
+OUT/tokenizer.safetensors, frames/, body.safetensors, layers.safetensors, denoiser/ and the
+world folder: to repeat a stage, delete what it wrote.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,14 +23,13 @@ from nfd_gym.train import checkpoint, loop
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.job import check_source, check_stage, fit_tokenizer, need, run_stages
-from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.stages import flat_world, frames, layers, push, steps, tokenizer
-from nfd_gym.train.stages.clips import ClipLoss, ClipStage, FlatBody
+from nfd_gym.train.stages.clips import ClipStage, FlatBody
 from nfd_gym.train.stages.frames import ClipLoader
 from nfd_gym.train.stages.world import assemble
 
-STAGES = ("tokenizer", "frames", "body", "layers", "denoiser", "chained", "world")
+STAGES = ("tokenizer", "frames", "body", "layers", "denoiser", "world")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ def run(job: FlatJob, only: str | None = None) -> None:
     torch.set_num_threads(job.workers)
     stages: dict[str, Callable[[FlatJob], None]] = {
         "tokenizer": fit_tokenizer, "frames": _frames, "body": _body, "layers": _layers,
-        "denoiser": _denoiser, "chained": _chained, "world": _world,
+        "denoiser": _denoiser, "world": _world,
     }  # fmt: skip
     run_stages(stages, job, only)
 
@@ -88,45 +87,26 @@ def _layers(job: FlatJob) -> None:
 
 
 def _denoiser(job: FlatJob) -> None:
-    recipe = job.recipe
-    torch.manual_seed(0)
-    model = Denoiser(recipe.denoiser)
-    _train(job, model, recipe.loss, "denoiser", recipe.frames, recipe.batch, recipe.loop)
-
-
-def _chained(job: FlatJob) -> None:
-    recipe, chained = job.recipe, job.recipe.chained
-    if chained is None:
-        return
-    model = Denoiser(recipe.denoiser)
-    model.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
-    own = replace(recipe.loss, rollouts=chained.rollouts, rollouts_from=0.0)
-    _train(job, model, own, "chained", chained.frames, chained.batch, chained.loop)
-
-
-def _train(
-    job: FlatJob, model: Denoiser, loss: ClipLoss, run: str, frames: int, batch: int,
-    settings: LoopConfig,
-) -> None:  # fmt: skip
-    """Side effect: checkpoints in the folder OUT/`run`."""
     need(job, "frames/lengths.json", "frames")
     recipe, memory = job.recipe, memory_of(job)
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
-    stage = ClipStage(model, code, recipe.settings, loss, body_of(job), memory)
+    torch.manual_seed(0)
+    stage = ClipStage(
+        Denoiser(recipe.denoiser), code, recipe.settings, recipe.loss, body_of(job), memory
+    )
 
     def loader_at(first: int, team: Team) -> ClipLoader:
         return ClipLoader(
-            job.out / "frames", memory, frames, batch, settings.seed, first, team.rank, team.ranks
+            job.out / "frames", memory, recipe.frames, recipe.batch, 0, first, team.rank, team.ranks
         )
 
-    loop.train(stage, loader_at, job.out / run, settings, settings.device)
+    loop.train(stage, loader_at, job.out / "denoiser", recipe.loop, recipe.loop.device)
 
 
 def _world(job: FlatJob) -> None:
     recipe, source = job.recipe, open_source(job.data)
     denoiser = Denoiser(recipe.denoiser)
-    last = "denoiser" if recipe.chained is None else "chained"
-    denoiser.load_state_dict(loop.weights(need(job, last, last)))
+    denoiser.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
     code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
     made = assemble(

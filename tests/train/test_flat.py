@@ -18,7 +18,7 @@ from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train import flat_runner
-from nfd_gym.train.flat_recipe import Chained, FlatRecipe
+from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.loop import LoopConfig, Moment
 from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.recipes import RECIPES
@@ -36,7 +36,6 @@ TINY = replace(
     body=None,
     pose=None,
     memory=None,
-    chained=Chained(frames=5, batch=2, loop=LoopConfig(steps=4, warmup=1)),
     denoiser=replace(
         PUSHT.denoiser,
         tokens_h=2,

@@ -4,7 +4,7 @@ from nfd_gym.memory.tiles import TileMemory
 from nfd_gym.model.denoiser import DenoiserConfig
 from nfd_gym.model.steps import StepConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
-from nfd_gym.train.flat_recipe import Chained, FlatRecipe
+from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.stages.clips import ClipLoss
 from nfd_gym.train.stages.frames import PoseLog
@@ -44,12 +44,6 @@ CRAFTER = FlatRecipe(
     loop=LoopConfig(minutes=95.0, lr=3e-3, ema=0.998),
     frames=3,
     batch=12,
-    chained=Chained(
-        frames=3,
-        batch=12,
-        rollouts=0.5,
-        loop=LoopConfig(minutes=16.0, lr=2e-3, warmup=20, cooldown=0.6, ema=0.995, seed=1),
-    ),
     settings=WorldSettings(
         fps=10.0, sigmas=(1.0, 0.75, 0.5, 0.25), method="euler", temperature=1.0, hold=4.0
     ),
