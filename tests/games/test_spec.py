@@ -74,4 +74,4 @@ def test_shipped_worlds_are_as_their_game_says(folder):
     if spec is not None:
         assert spec.size == world.size and spec.fps == world.settings.fps
         assert spec.codec.width == world.codec.width
-        assert (spec.camera is None) == (world.pose_width == 0)
+        assert (spec.camera is None) == (not world.needs_poses)
