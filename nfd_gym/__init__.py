@@ -12,38 +12,24 @@ LUANTI_ENV = "nfd_gym.games.luanti.env:LuantiEnv"
 
 # Entry points are strings so that the import stays light and every spec survives EnvSpec.to_json().
 # A learned world limits its own episodes: a wrapper would not know of undo, load and fork.
-gymnasium.register(
-    id="NFD-Minecraft-v0",
-    entry_point=NFD_ENV,
-    vector_entry_point=NFD_VECTOR_ENV,
-    kwargs={"world": "minecraft-island", "max_episode_steps": 1000},
-)
-gymnasium.register(
-    id="NFD-Crafter-v0",
-    entry_point=NFD_ENV,
-    vector_entry_point=NFD_VECTOR_ENV,
-    kwargs={
+WORLDS: dict[str, dict[str, object]] = {
+    "NFD-Minecraft-v0": {"world": "minecraft-island", "max_episode_steps": 1000},
+    "NFD-Crafter-v0": {
         "world": "crafter",
         "task": "nfd_gym.games.crafter.task:Crafter",
         "max_episode_steps": 10_000,
     },
-)
-gymnasium.register(
-    id="NFD-PushT-v0",
-    entry_point=NFD_ENV,
-    vector_entry_point=NFD_VECTOR_ENV,
-    kwargs={
+    "NFD-PushT-v0": {
         "world": "pusht",
         "task": "nfd_gym.games.pusht.task:PushT",
         "max_episode_steps": 300,
     },
-)
-gymnasium.register(
-    id="NFD-v0",
-    entry_point=NFD_ENV,
-    vector_entry_point=NFD_VECTOR_ENV,
-    kwargs={"max_episode_steps": 1000},
-)
+    "NFD-v0": {"max_episode_steps": 1000},  # any world
+}
+for name, kwargs in WORLDS.items():
+    gymnasium.register(
+        id=name, entry_point=NFD_ENV, vector_entry_point=NFD_VECTOR_ENV, kwargs=kwargs
+    )
 # The game's own threads run in real time: pictures of equal seeds differ slightly (see LuantiEnv).
 gymnasium.register(
     id="Luanti-v0", entry_point=LUANTI_ENV, max_episode_steps=1000, nondeterministic=True

@@ -252,6 +252,8 @@ class Dream:
         info: dict[str, Any] = {"reward_terms": terms}
         if eyes[env] is not None:
             info["eye"] = eyes[env]
+        elif self.world.pose_width:
+            info["pose"] = tuple(self.session.state.pose[env].tolist())
         if self.world.body.edits:
             info["events"] = events
         if drift is not None:
@@ -277,7 +279,7 @@ class Dream:
 
     def _eyes(self) -> list[tuple[float, ...] | None]:
         """x, y, z of the eye, yaw and pitch; None in worlds without a camera."""
-        if not self.world.pose_width:
+        if not self.world.needs_poses:
             return [None] * self.num_envs
         return [tuple(row) for row in self.session.state.pose.tolist()]
 
@@ -298,7 +300,7 @@ class Dream:
         if task is self.how.task:  # an object given by the user: every env counts for itself
             return copy.deepcopy(task)
         for needed, there, what in (
-            ("needs_position", self.world.pose_width >= 3, "positions"),
+            ("needs_position", self.world.needs_poses, "positions"),
             ("needs_events", bool(self.world.body.edits), "events"),
         ):
             if getattr(task, needed, False) and not there:
@@ -318,4 +320,4 @@ class Dream:
 
 
 def _position(eye: tuple[float, ...] | None) -> tuple[float, float, float] | None:
-    return None if eye is None or len(eye) < 3 else (eye[0], eye[1], eye[2])
+    return None if eye is None else (eye[0], eye[1], eye[2])

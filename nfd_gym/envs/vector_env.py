@@ -266,4 +266,6 @@ def _mode(mode: AutoresetMode | str) -> AutoresetMode:
 
 def _arrays(info: dict[str, Any]) -> dict[str, Any]:
     """An info whose eye can be stacked."""
-    return info | {"eye": np.array(info["eye"], np.float32)} if "eye" in info else info
+    return info | {
+        name: np.array(info[name], np.float32) for name in ("eye", "pose") if name in info
+    }

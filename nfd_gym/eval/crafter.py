@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nfd_gym.eval.rollout import Excerpt, Frames, roll
+from nfd_gym.eval.rollout import Excerpt, Frames, dreamt
 from nfd_gym.games.crafter.chance import chances
 from nfd_gym.games.crafter.readings import HudReader, Look
 from nfd_gym.games.crafter.spec import ACTIONS, MOVES, NUMBER, SPEC
 from nfd_gym.games.crafter.tiles import Reading, TileReader, looks_of_reading
-from nfd_gym.runtime.session import Session
 from nfd_gym.world import World
 
 AT = (1, 16, 64)
@@ -24,7 +23,6 @@ DAY = 0.6  # daylight from which tiles are counted
 CREATURES = [NUMBER[name] for name in ("cow", "zombie", "skeleton", "arrow", "player")]
 STEPS = (1, 2, 4, 8)
 CHANCES = ("cow_moves", "zombie_nearer", "sapling")
-LANES = 16
 
 
 def fits(world: World) -> bool:
@@ -79,12 +77,8 @@ def entering(before: Reading, after: Reading, actions: NDArray[np.float32]) -> N
             continue
         shifted = np.roll(before.view[i], (-dx, -dy), (0, 1)) == after.view[i]
         if shifted.mean() > (before.view[i] == after.view[i]).mean():
-            edge = np.zeros(after.view.shape[1:], bool)
-            edge[
-                (-1 if dx > 0 else 0) if dx else slice(None),
-                (-1 if dy > 0 else 0) if dy else slice(None),
-            ] = True
-            new[i] = edge
+            along = new[i] if dx else new[i].T  # a view of it: the axis of the step comes first
+            along[-1 if dx + dy > 0 else 0] = True
     return new
 
 
@@ -95,19 +89,10 @@ def chance_table(
     rows = [["recordings", *_figures(real.real, real, hud, tiles)]]
     for steps in STEPS:
         how = replace(world.settings.with_steps(steps), method="euler")
-        made = _dreamt(replace(world, settings=how), real, engine)
+        made = dreamt(replace(world, settings=how), real, engine)
         rows.append([f"{steps} steps", *_figures(made, real, hud, tiles)])
     columns = ["world", *(f"{name} {what}" for name in CHANCES for what in ("rate", "+-", "tries"))]
     return {"columns": columns, "rows": rows}
-
-
-def _dreamt(world: World, real: Excerpt, engine: str) -> Frames:
-    made = []
-    for part in real.batches(LANES):
-        session = Session(world, num_envs=len(part.frames), engine=engine)
-        made.append(roll(session, part))
-        session.close()
-    return np.concatenate(made)
 
 
 def _figures(frames: Frames, real: Excerpt, hud: HudReader, tiles: TileReader) -> list[Any]:

@@ -1,10 +1,12 @@
 """`nfd-gym eval` of a world without a camera: one step and free runs beside the recordings.
 
-Beside the dream stand the last frame repeated and the recording through the world's own code,
-which no prediction can exceed. A world of PushT is measured by the states that its pictures show.
+Beside the dream stand what memory shows without the net, the last frame repeated, and the recording
+through the world's own code, which no prediction can exceed. PushT is measured by the states that
+pictures show, Crafter by tiles and by chance.
 """
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,10 @@ from numpy.typing import NDArray
 from nfd_gym.data import Source, open_source
 from nfd_gym.eval import crafter, pusht, results
 from nfd_gym.eval.metrics import psnr, ssim
-from nfd_gym.eval.rollout import Excerpt, Frames, cut, roll
+from nfd_gym.eval.rollout import Excerpt, Frames, cut, dreamt
 from nfd_gym.model.pixels import to_float, to_uint8
-from nfd_gym.runtime.session import Session
 from nfd_gym.world import World
 
-LANES = 16  # stretches drawn at once
 AT = (1, 16, 64)
 
 
@@ -44,21 +44,14 @@ def main(args: argparse.Namespace, world: World) -> int:
     return 0
 
 
-def dreamt(world: World, real: Excerpt, engine: str = "eager") -> Frames:
-    """The dream over the horizon of stretches (B,T,H,W,3)."""
-    made = []
-    for part in real.batches(LANES):
-        session = Session(world, num_envs=len(part.frames), engine=engine)
-        made.append(roll(session, part))
-        session.close()
-    return np.concatenate(made)
-
-
 def one_step(world: World, source: Source, count: int, engine: str) -> dict[str, Any]:
-    """PSNR of the next frame: dream, last frame repeated, the frame itself through the code."""
+    """PSNR of the next frame: dream, memory's view, last frame, true frame through the code."""
     real = cut(source, count, world.denoiser.config.window + 1, 1)
     made, shown = dreamt(world, real, engine)[:, 0], real.real[:, 0]
-    rows = [("dream", made), ("last frame", real.last), ("through the code", coded(world, shown))]
+    rows = [
+        ("dream", made), ("memory's view, no net where it knows", remembered(world, real, engine)),
+        ("last frame", real.last), ("through the code", coded(world, shown)),
+    ]  # fmt: skip
     moving = psnr(real.last, shown) < np.median(psnr(real.last, shown))
     columns = ["frame", "stretches", "PSNR dB", "PSNR dB, half that changes more", "SSIM"]
     table = []
@@ -82,6 +75,12 @@ def open_loop(made: Frames, real: Excerpt) -> dict[str, Any]:
                 float(np.median(edges(drawn) / edges(shown))),
             ])  # fmt: skip
     return {"columns": columns, "rows": rows}
+
+
+def remembered(world: World, real: Excerpt, engine: str) -> Frames:
+    """The next frames (B,H,W,3) with every known token as memory shows it."""
+    kept = replace(world.settings, hold=255.0)
+    return dreamt(replace(world, settings=kept), real, engine)[:, 0]
 
 
 @torch.no_grad()

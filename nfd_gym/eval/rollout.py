@@ -15,6 +15,10 @@ from nfd_gym.actions import ActionCodec, KeysAndMouse
 from nfd_gym.data.clip import Clip, Source
 from nfd_gym.errors import UsageError
 from nfd_gym.keyboard import KEY_INDEX
+from nfd_gym.runtime.session import Session
+from nfd_gym.world import World
+
+LANES = 16  # stretches drawn at once
 
 Frames = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -149,6 +153,16 @@ def roll(dream: Dream, excerpt: Excerpt, first_seed: int = 0) -> Frames:
     told = excerpt.actions[:, excerpt.context :]
     steps = [dream.step(told[:, i]).copy() for i in range(excerpt.horizon)]
     return np.stack(steps, axis=1)
+
+
+def dreamt(world: World, real: Excerpt, engine: str = "eager") -> Frames:
+    """The dream over the horizon of stretches (B,T,H,W,3)."""
+    made = []
+    for part in real.batches(LANES):
+        session = Session(world, num_envs=len(part.frames), engine=engine)
+        made.append(roll(session, part))
+        session.close()
+    return np.concatenate(made)
 
 
 STILL = 0.1  # degrees per tick below which the camera counts as still

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfd_gym import settings
-from nfd_gym.memory import Edit, View
+from nfd_gym.memory import View
+from nfd_gym.memory.none import Unwritten, whole_view
 
 NO_ANGLE = -1
 SAMPLES = 3  # a side of a pixel
@@ -29,11 +30,10 @@ class LayerConfig:
     texels: tuple[int, ...]  # a texture's side
 
 
-class LayerMemory:
+class LayerMemory(Unwritten):
     """The view at a pose, whatever was shown before."""
 
     kind = "layers"
-    edits = 0
 
     def __init__(self, shape: LayerConfig, tensors: Mapping[str, Tensor] | None = None) -> None:
         self.shape = shape
@@ -43,22 +43,8 @@ class LayerMemory:
         self.background = tensors["background"]
         self.textures = [tensors[f"layer{i}"] for i in range(len(shape.texels))]
 
-    def start(self, frames: Tensor, nearness: Tensor, poses: Tensor) -> tuple[()]:
-        return ()
-
-    def edit(self, state: tuple[()], edit: Edit | None) -> tuple[()]:
-        return state
-
     def read(self, state: tuple[()], frame: Tensor, pose: Tensor) -> View:
-        colour = self.render(pose)
-        nothing = colour[:, :0]
-        known = torch.ones_like(colour[:, :1])
-        return View(colour, nothing, known, nothing, torch.zeros_like(known))
-
-    def write(
-        self, state: tuple[()], view: View, frame: Tensor, nearness: Tensor, pose: Tensor
-    ) -> tuple[()]:
-        return state
+        return whole_view(self.render(pose))
 
     def render(self, pose: Tensor) -> Tensor:
         """Pictures (B,3,H,W) in [-1,1] at poses (B,P); differentiable."""

@@ -110,10 +110,6 @@ class TileMemory:
             pictures.append(tiles[box, box].transpose(1, 2).flatten(2, 3).flatten(0, 1).numpy())
         return pictures
 
-    def known(self, state: TileMap) -> Tensor:
-        """Tiles (B,) that were ever in view."""
-        return (state.age != UNSEEN).sum((1, 2))
-
     def config(self) -> dict[str, Any]:
         return settings.to_json(self)
 

@@ -58,7 +58,7 @@ class World:
                 f"world {self.name!r}: the denoiser takes {sizes.masks} masks and the memory gives "
                 f"{1 + self.memory.edits}; export parts that were trained together."
             )
-        if sizes.rays and self.body.pose_width != 5:
+        if sizes.rays and not self.needs_poses:
             raise WorldError(
                 f"world {self.name!r}: rays need a body with a camera; train with rays=false."
             )

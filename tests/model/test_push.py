@@ -1,6 +1,7 @@
 """The pushing body: poses are read from pictures, and what nothing touches rests exactly."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,20 +10,13 @@ import torch
 from torch import Tensor
 
 from nfd_gym.model.outline import Outline, turned
-from nfd_gym.model.push import PushBody, PushConfig
+from nfd_gym.model.push import PushBody
 from nfd_gym.shapes import Scene, hull
+from nfd_gym.train.recipes.pusht import PUSH
 from nfd_gym.world.kinds import build_body
 
-SCENE = Scene(
-    side=512.0,
-    table=(255, 255, 255),
-    mark=(144, 238, 144),
-    thing=(143, 163, 184),
-    player=(75, 120, 248),
-    radius=15.0,
-    boxes=((-60.0, 0.0, 60.0, 30.0), (-15.0, 0.0, 15.0, 120.0)),
-)
-CONFIG = PushConfig(scene=SCENE, walls=(7.0, 504.0), mirror=True)
+SCENE = replace(PUSH.scene, shift=0.0, grown=0.0, edge=0.0)  # drawn exactly, without walls
+CONFIG = replace(PUSH, scene=SCENE)
 
 
 def make_body(scale: float = 1.0) -> PushBody:
@@ -145,7 +139,7 @@ def test_poses_are_read_from_what_the_game_draws() -> None:
     env, random = PushTEnv(), np.random.default_rng(0)
     states = np.stack([random_state(random) for _ in range(30)])
     frames = np.stack([env.reset(options={"state": each})[0] for each in states])
-    body = PushBody(PushConfig(scene=DRAWN, walls=(7.0, 504.0)))
+    body = PushBody(replace(PUSH, scene=DRAWN))
     poses = body.read(torch.from_numpy(frames).unflatten(0, (3, 10)), torch.zeros(3, 10, 2))
     assert poses.shape == (3, 10, 5) and poses.dtype == torch.float32 and body.reads
     found = poses.flatten(0, 1).double().numpy()

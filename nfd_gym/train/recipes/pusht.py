@@ -1,6 +1,6 @@
-"""Recipe of NFD-PushT-v0: flat, deterministic, with the two last frames in view.
+"""Recipe of NFD-PushT-v0: flat and without chance.
 
-The body carries the poses of pusher and block; the denoiser draws them where it is told.
+The body carries the poses of pusher and block, layers draw them there, the denoiser corrects that.
 """
 
 from nfd_gym.memory.layers import NO_ANGLE, LayerConfig

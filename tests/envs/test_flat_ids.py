@@ -1,0 +1,50 @@
+"""The flat worlds that ship, by their ids: poses are no eyes, and their tasks pay from pictures."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+import nfd_gym  # noqa: F401  registers the ids
+from nfd_gym.world import WorldError
+
+WIDTHS = {"NFD-Crafter-v0": 2, "NFD-PushT-v0": 5}
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_a_flat_world_says_its_pose_and_undoes_its_steps(name: str) -> None:
+    env = gymnasium.make(name, engine="eager").unwrapped
+    _, info = env.reset(seed=2)
+    assert (
+        "eye" not in info
+        and len(info["pose"]) == WIDTHS[name]
+        and env.takes
+        == (
+            "frames",
+            "actions",
+        )
+    )
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(3)]
+    steps = [env.step(action) for action in actions]
+    assert all(np.isfinite(step[1]) for step in steps) and steps[-1][4]["reward_terms"]
+    env.undo(2)
+    again = env.step(actions[1])
+    assert np.array_equal(again[0], steps[1][0]) and again[1] == steps[1][1]
+    assert again[4]["pose"] == steps[1][4]["pose"]
+    env.close()
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_places_in_a_picture_are_no_positions(name: str) -> None:
+    with pytest.raises(WorldError, match="needs positions"):
+        gymnasium.make(name, task="explore")
+
+
+def test_crafters_memory_draws_a_map() -> None:
+    env = gymnasium.make("NFD-Crafter-v0", engine="eager").unwrapped
+    env.reset(seed=0)
+    before = np.asarray(env.map())
+    for _ in range(6):
+        env.step(2)
+    assert np.asarray(env.map()).shape[-1] == 3 and before.any()
+    env.close()
