@@ -17,20 +17,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from agents.scores import interval
 from nfd_gym.command import guarded
 from nfd_gym.data import open_source
 from nfd_gym.data.sources.vpt import VPTSource
+from nfd_gym.errors import UsageError
 from nfd_gym.eval import results
 from nfd_gym.games.pusht.env import PushTEnv
-from nfd_gym.games.pusht.pictures import states
 from nfd_gym.games.pusht.players import Simulator
 from nfd_gym.games.pusht.readings import angle_between
 from nfd_gym.games.pusht.spec import SIDE, SPEC
+from nfd_gym.model.push import PushBody
 from nfd_gym.runtime.open_world import open_world
-from nfd_gym.runtime.session import Session
 from nfd_gym.runtime.threads import settle
 
 Array = NDArray[np.float64]
@@ -55,23 +56,31 @@ class Model(Protocol):
 
 
 class DreamModel:
-    """A batch of learned worlds; ends are read from their pictures."""
+    """A batch of learned worlds as their body knows them: poses read from pictures, then carried.
 
-    def __init__(self, world: str, samples: int, engine: str) -> None:
-        self.session = Session(open_world(world), num_envs=samples, engine=engine)
-        self.samples = samples
+    In these worlds pictures are drawn at the poses and change none of them, so none is drawn here:
+    the ends are those of dreams that are looked at.
+    """
+
+    def __init__(self, world: str) -> None:
+        body = open_world(world).body
+        if not isinstance(body, PushBody):
+            raise UsageError(f"{world} has no body that pushes a thing; plan in the world pusht.")
+        self.body = body
 
     def begin(self, frames: NDArray[np.uint8], actions: Array, state: Array) -> None:
-        vectors = np.stack([SPEC.codec.encode(action) for action in actions])
-        self.start = [
-            np.repeat(part[None], self.samples, 0) for part in (frames, vectors.astype(np.float32))
-        ]
+        told = torch.from_numpy(np.stack([SPEC.codec.encode(a) for a in actions])).float()[None]
+        poses = self.body.read(torch.from_numpy(frames)[None], told)
+        self.pose, self.motion = poses[:, -1], self.body.start(poses, told)
 
+    @torch.no_grad()
     def ends(self, paths: Array) -> Array:
-        self.session.reset(*self.start, seeds=np.zeros(self.samples, np.int64))
+        pose, motion = (part.expand(len(paths), -1) for part in (self.pose, self.motion))
+        told = torch.from_numpy(2 * paths / SIDE - 1).float()  # as the codec encodes places
         for step in range(paths.shape[1]):
-            self.session.advance(np.stack([SPEC.codec.encode(action) for action in paths[:, step]]))
-        return states(self.session.frame)
+            pose, motion = self.body.step(pose, motion, told[:, step])
+        found = pose.double().numpy()
+        return np.column_stack([(found[:, :4] + 1) * (SIDE / 2), found[:, 4]])
 
 
 class TwinModel:
@@ -192,7 +201,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=Search.samples)
     parser.add_argument("--rounds", type=int, default=Search.rounds)
     parser.add_argument("--replan", type=int, default=Search.replan, metavar="STEPS")
-    parser.add_argument("--engine", default="auto", help="as in gym.make (default auto)")
     results.add_arguments(parser)
 
 
@@ -200,7 +208,7 @@ def main(args: argparse.Namespace) -> int:
     """Prints the share of goals reached, by who recorded them."""
     how = Search(args.samples, args.rounds, args.replan)
     if args.inside == "dream":
-        model: Model = DreamModel(args.world, how.samples, args.engine)
+        model: Model = DreamModel(args.world)
         tail = open_world(args.world).denoiser.config.window + 1
     else:
         model, tail = TwinModel(), 1

@@ -22,6 +22,11 @@ UNSEEN = -1
 OLDEST = 10_000  # steps; a tile does not grow older
 
 
+def known(age: Tensor) -> Tensor:
+    """How far a tile of an age is known: 1 of the last frame, 0 of one that was never in view."""
+    return torch.where(age < 0, 0.0, 1.0 / (1.0 + age / 16.0))
+
+
 class TileMap(NamedTuple):
     """The map of B environments; it wraps around at its edges."""
 
@@ -76,9 +81,8 @@ class TileMemory:
         picture[:, own[0], own[1]] = frame[:, own[0], own[1]]
         colour = to_float(picture)
         sharp = torch.ones_like(colour[:, :1])
-        known = torch.where(age < 0, 0.0, 1.0 / (1.0 + age / 16.0))
-        known = known.repeat_interleave(self.tile, 1).repeat_interleave(self.tile, 2)
-        sharp[:, 0, :height, :width] = known
+        fresh = known(age).repeat_interleave(self.tile, 1).repeat_interleave(self.tile, 2)
+        sharp[:, 0, :height, :width] = fresh
         nothing = colour[:, :0]
         return View(colour, nothing, sharp, nothing, torch.zeros_like(sharp))
 

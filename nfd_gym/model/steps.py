@@ -1,9 +1,11 @@
 """Body of a player who walks from tile to tile: does a commanded step succeed?
 
 The answer is read from the last frame: from the tiles around the player and others that matter
-(a count of energy tells whether a sleeper wakes). The pose is the sum of the steps made.
+(a count of energy tells whether a sleeper wakes). The pose is the sum of the steps made. In games
+with days it ends in the step of the day, which runs on by itself: no single picture holds it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from nfd_gym import settings
 from nfd_gym.model.body import Move
+from nfd_gym.model.clock import Clock
 
 COARSE = 4  # averages a tile's side
 
@@ -26,6 +29,8 @@ class StepConfig:
     steps: tuple[tuple[int, int, int], ...]  # (column, right, down): what an action steps by
     actions: int  # columns of an action
     hidden: int = 128
+    day: int = 0  # steps of a day; 0: a game without days
+    patches: int = 0  # tiles of a picture; only days ask
 
     @property
     def inputs(self) -> int:
@@ -33,17 +38,19 @@ class StepConfig:
 
 
 class StepBody(nn.Module):
-    """A pose (right, down) in tiles from where the episode began, and no motion."""
+    """A pose (right, down) in tiles from where the episode began, with the step of the day where
+    there are days, and no motion."""
 
     kind = "steps"
-    width = 2  # K: the step that is made
-    pose_width = 2
     reads = True
     edits: tuple[str, ...] = ()
 
     def __init__(self, config: StepConfig) -> None:
         super().__init__()
         self.settings = config
+        # K: the step that is made, then cosine and sine of the hour
+        self.width, self.pose_width = (4, 3) if config.day else (2, 2)
+        self.clock = Clock(config.patches, config.tile, config.day) if config.day else None
         h = config.hidden
         self.free = nn.Sequential(
             nn.Linear(config.inputs, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 1)
@@ -53,24 +60,36 @@ class StepBody(nn.Module):
     def move(self, memory: Any, state: Any, action: Tensor) -> Move:
         """The place after `action` (B,A), as the frame on show allows it."""
         succeeds = self.logits(self.inputs(state.frame, action)) > 0
-        pose = state.pose + self.commanded(action) * succeeds[:, None]
+        pose = self.after(state.pose, self.commanded(action) * succeeds[:, None])
         return Move(pose, state.motion, self.told(state.pose, pose))
 
     def told(self, before: Tensor, after: Tensor) -> Tensor:
-        """The step (...,2) between two poses: what the denoiser is told."""
-        return after - before
+        """The step (...,2) between two poses, and the hour after it: what the denoiser is told."""
+        step = after[..., :2] - before[..., :2]
+        if self.clock is None:
+            return step
+        hour = after[..., 2:] * (2 * math.pi / self.settings.day)
+        return torch.cat([step, hour.cos(), hour.sin()], dim=-1)
+
+    def after(self, pose: Tensor, step: Tensor) -> Tensor:
+        """The pose (B,P) after a step (B,2)."""
+        if self.clock is None:
+            return pose + step
+        return torch.cat([pose[:, :2] + step, (pose[:, 2:] + 1) % self.settings.day], dim=-1)
 
     def start(self, poses: Tensor, actions: Tensor) -> Tensor:
         """Motion (B,0)."""
         return actions.new_zeros(len(actions), 0)
 
     def read(self, frames: Tensor, actions: Tensor) -> Tensor:
-        """Poses (B,T,2) of frames uint8 (B,T,H,W,3), from (0, 0) on; `actions[:, i]` produced
+        """Poses (B,T,P) of frames uint8 (B,T,H,W,3), from (0, 0) on; `actions[:, i]` produced
         `frames[:, i]`."""
-        poses = [frames.new_zeros(len(frames), 2, dtype=torch.float32)]
+        poses = [frames.new_zeros(len(frames), self.pose_width, dtype=torch.float32)]
+        if self.clock is not None:
+            poses[0][:, 2] = (self.clock.read(frames) - frames.shape[1] + 1) % self.settings.day
         for i in range(1, frames.shape[1]):
             given = self.logits(self.inputs(frames[:, i - 1], actions[:, i])) > 0
-            poses.append(poses[-1] + self.commanded(actions[:, i]) * given[:, None])
+            poses.append(self.after(poses[-1], self.commanded(actions[:, i]) * given[:, None]))
         return torch.stack(poses, 1)
 
     def commanded(self, action: Tensor) -> Tensor:

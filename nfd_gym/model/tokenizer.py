@@ -1,9 +1,10 @@
 """Tokenizer: frames <-> continuous latents, one token a patch, colour and inverse depth together.
 
-A linear patch code (principal components), so it is a projection: encoding a decoded frame changes
-nothing, and a rollout loses nothing to the code however long it runs. Latents have the deviation
-std^(1 - whiten): whiten = 1 gives every channel unit deviation, 0.5 keeps half of the natural
-spectrum, so that noise drowns fine detail before coarse shape.
+By default a linear patch code (principal components), so it is a projection: encoding a decoded
+frame changes nothing, and a rollout loses nothing to the code however long it runs. Latents have
+the deviation std^(1 - whiten): whiten = 1 gives every channel unit deviation, 0.5 keeps half of the
+natural spectrum, so that noise drowns fine detail before coarse shape. With `hidden` set, colour is
+coded by the autoencoder of patch_net.py.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from nfd_gym.errors import UsageError
+from nfd_gym.model.patch_net import PatchNet
 from nfd_gym.model.pixels import to_float
 
 NEAREST = 2.56  # nearness (1/m) that the code maps to 1
@@ -26,7 +28,8 @@ class TokenizerConfig:
     patch: int = 16
     channels: int = 128  # of colour
     depth_channels: int = 0  # of inverse depth; 0: a world without depth
-    whiten: float = 1.0
+    whiten: float = 1.0  # of linear codes
+    hidden: int = 0  # width of an autoencoder of colour; 0: a linear code
 
     def __post_init__(self) -> None:
         if self.height % self.patch or self.width % self.patch:
@@ -107,7 +110,11 @@ class Tokenizer(nn.Module):
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         self.config = config
-        self.colour = PatchCode(3, config.patch, config.channels, config.whiten)
+        self.colour: PatchCode | PatchNet = (
+            PatchNet(3, config.patch, config.channels, config.hidden)
+            if config.hidden
+            else PatchCode(3, config.patch, config.channels, config.whiten)
+        )
         self.depth = (
             PatchCode(1, config.patch, config.depth_channels, config.whiten)
             if config.depth_channels

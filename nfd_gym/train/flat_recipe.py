@@ -11,7 +11,9 @@ from nfd_gym.model.steps import StepConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
 from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.stages.clips import ClipLoss
+from nfd_gym.train.stages.distil import DistilLoss
 from nfd_gym.train.stages.frames import PoseLog
+from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldError, WorldSettings
 
 
@@ -25,7 +27,8 @@ class FlatRecipe:
     pose: PoseLog | None = None  # where recordings keep the poses of a body
     memory: TileMemory | LayerConfig | None = None  # None: the coming view is the last frame
     denoiser: DenoiserConfig
-    loss: ClipLoss
+    loss: ClipLoss | TokenLoss  # on frames; on tokens where there is chance and a map of tiles
+    distil: DistilLoss | None = None  # a student of few steps follows the denoiser; None: no
     loop: LoopConfig
     frames: int  # predicted frames of a training clip
     batch: int  # clips a step and process
@@ -37,6 +40,15 @@ class FlatRecipe:
             raise WorldError(
                 f"recipe {self.name!r}: a flat world's denoiser is conditioned on a view without "
                 "rays; set rays=false and condition=true."
+            )
+        if isinstance(self.loss, TokenLoss) != isinstance(self.memory, TileMemory):
+            raise WorldError(
+                f"recipe {self.name!r}: a loss on tokens and a map of tiles go together; set both "
+                "`loss` and `memory`, or neither."
+            )
+        if self.distil is not None and not isinstance(self.loss, TokenLoss):
+            raise WorldError(
+                f"recipe {self.name!r}: a student is distilled on tokens; set distil=null."
             )
         if (self.body is None) != (self.pose is None):
             raise WorldError(

@@ -1,11 +1,12 @@
 """Runs the stages of a flat recipe in order; a stage that has finished is not run again.
 
-OUT/tokenizer.safetensors, frames/, body.safetensors, layers.safetensors, denoiser/ and the
-world folder: to repeat a stage, delete what it wrote.
+OUT/tokenizer.safetensors, frames/ (with the tokens of worlds that have a map), body.safetensors,
+layers.safetensors, denoiser/, student/ and the world folder. To repeat a stage, delete what it
+wrote.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,21 +16,25 @@ from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.memory import Memory
 from nfd_gym.memory.layers import LayerConfig, LayerMemory
 from nfd_gym.memory.none import NoMemory
+from nfd_gym.memory.tiles import TileMemory
 from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.push import PushBody, PushConfig
 from nfd_gym.model.steps import StepBody, StepConfig
+from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train import checkpoint, loop
 from nfd_gym.train.distributed import Team
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.job import check_source, check_stage, fit_tokenizer, need, run_stages
 from nfd_gym.train.recipe import RecipeError
-from nfd_gym.train.stages import flat_world, frames, layers, push, steps, tokenizer
+from nfd_gym.train.stages import flat_world, frames, layers, push, sources, steps, tokenizer
 from nfd_gym.train.stages.clips import ClipStage, FlatBody
+from nfd_gym.train.stages.distil import DistilStage
 from nfd_gym.train.stages.frames import ClipLoader
+from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.train.stages.world import assemble
 
-STAGES = ("tokenizer", "frames", "body", "layers", "denoiser", "world")
+STAGES = ("tokenizer", "frames", "body", "layers", "sources", "denoiser", "student", "world")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +53,8 @@ def run(job: FlatJob, only: str | None = None) -> None:
     torch.set_num_threads(job.workers)
     stages: dict[str, Callable[[FlatJob], None]] = {
         "tokenizer": fit_tokenizer, "frames": _frames, "body": _body, "layers": _layers,
-        "denoiser": _denoiser, "world": _world,
+        "sources": _sources, "denoiser": _denoiser, "student": _student,
+        "world": _world,
     }  # fmt: skip
     run_stages(stages, job, only)
 
@@ -86,34 +92,72 @@ def _layers(job: FlatJob) -> None:
         checkpoint.save(path, layers.fit(job.out / "frames", shape).tensors(), {})
 
 
+def _sources(job: FlatJob) -> None:
+    need(job, "frames/lengths.json", "frames")
+    if isinstance(job.recipe.memory, TileMemory):
+        sources.write(job.out / "frames", code_of(job), job.recipe.memory)
+
+
 def _denoiser(job: FlatJob) -> None:
     need(job, "frames/lengths.json", "frames")
-    recipe, memory = job.recipe, memory_of(job)
-    code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
+    recipe, memory, body, code = job.recipe, memory_of(job), body_of(job), code_of(job)
     torch.manual_seed(0)
-    stage = ClipStage(
-        Denoiser(recipe.denoiser), code, recipe.settings, recipe.loss, body_of(job), memory
-    )
+    model, folder, run = Denoiser(recipe.denoiser), job.out / "frames", job.out / "denoiser"
+    if isinstance(recipe.loss, TokenLoss):
+        stage = TokenStage(model, code, recipe.loss, body)
+        loop.train(stage, tokens_of(job), run, recipe.loop, recipe.loop.device)
+        return
 
-    def loader_at(first: int, team: Team) -> ClipLoader:
+    def clips_at(first: int, team: Team) -> ClipLoader:
         return ClipLoader(
-            job.out / "frames", memory, recipe.frames, recipe.batch, 0, first, team.rank, team.ranks
+            folder, memory, recipe.frames, recipe.batch, 0, first, team.rank, team.ranks
         )
 
-    loop.train(stage, loader_at, job.out / "denoiser", recipe.loop, recipe.loop.device)
+    clips = ClipStage(model, code, recipe.settings, recipe.loss, body, memory)
+    loop.train(clips, clips_at, run, recipe.loop, recipe.loop.device)
+
+
+def _student(job: FlatJob) -> None:
+    recipe = job.recipe
+    if recipe.distil is None:
+        return
+    student, teacher = denoiser_of(job, "denoiser"), denoiser_of(job, "denoiser")
+    stage = DistilStage(student, teacher, code_of(job), recipe.distil, body_of(job))
+    config = replace(recipe.loop, minutes=recipe.distil.minutes, lr=recipe.distil.lr)
+    loop.train(stage, tokens_of(job), job.out / "student", config, config.device)
 
 
 def _world(job: FlatJob) -> None:
     recipe, source = job.recipe, open_source(job.data)
-    denoiser = Denoiser(recipe.denoiser)
-    denoiser.load_state_dict(loop.weights(need(job, "denoiser", "denoiser")))
-    code = tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), recipe.tokenizer)
+    denoiser = denoiser_of(job, "denoiser" if recipe.distil is None else "student")
+    code = code_of(job)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
     made = assemble(
         recipe.world, source, code, denoiser, memory_of(job), body_of(job), recipe.settings,
         about,
     )  # fmt: skip
     flat_world.export(made, source, job.out / recipe.world, recipe.starts)
+
+
+def denoiser_of(job: FlatJob, stage: str) -> Denoiser:
+    """The denoiser with the averaged weights of a training."""
+    denoiser = Denoiser(job.recipe.denoiser)
+    denoiser.load_state_dict(loop.weights(need(job, stage, stage)))
+    return denoiser
+
+
+def tokens_of(job: FlatJob) -> Callable[[int, Team], TokenLoader]:
+    """Loaders of the recorded tokens."""
+    need(job, "frames/ages.npy", "sources")
+    recipe, folder = job.recipe, job.out / "frames"
+    return lambda first, team: TokenLoader(
+        folder, recipe.frames, recipe.batch, 0, first, team.rank, team.ranks
+    )
+
+
+def code_of(job: FlatJob) -> Tokenizer:
+    """The fitted tokenizer."""
+    return tokenizer.load(need(job, "tokenizer.safetensors", "tokenizer"), job.recipe.tokenizer)
 
 
 def memory_of(job: FlatJob) -> Memory:

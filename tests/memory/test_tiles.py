@@ -2,13 +2,10 @@
 
 import json
 
-import numpy as np
-import pytest
 import torch
 
 from nfd_gym.memory.tiles import UNSEEN, TileMemory
 from nfd_gym.model.pixels import to_uint8
-from nfd_gym.train.stages.recollect import latest_rows, recollect
 
 MEMORY = TileMemory(tile=2, across=5, down=3, side=16)
 HEIGHT, WIDTH = 8, 10  # one row of tiles below the view
@@ -72,25 +69,6 @@ def test_a_batch_is_its_environments() -> None:
     for env in range(3):
         one = MEMORY.start(clips[env : env + 1], torch.zeros(1, 4, 0, 0), poses[env : env + 1])
         assert all(torch.equal(a[env : env + 1], b) for a, b in zip(whole, one, strict=True))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_recollecting_a_clip_is_replaying_it(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    steps = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])[random.integers(0, 5, 30)]
-    poses = np.cumsum(steps, 0).astype(np.float32)
-    clip = frames(seed, 30)
-    begin, row = 4, 25
-    part = slice(begin, row + 1)
-    replayed = MEMORY.start(
-        clip[:, part], torch.zeros(1, row + 1 - begin, 0, 0), torch.from_numpy(poses[part])[None]
-    )
-    found = recollect(MEMORY, clip[0].numpy(), poses, np.array([begin]), np.array([row]), 1)
-    for move in ([0, 0], [1, 0], [0, -1]):
-        pose = torch.from_numpy(poses[row] + np.array(move, np.float32))[None]
-        one, other = (MEMORY.read(state, clip[:, row], pose) for state in (replayed, found))
-        assert torch.equal(one.colour, other.colour) and torch.equal(one.sharp, other.sharp)
-    assert latest_rows(MEMORY, poses, begin, row).max() == row
 
 
 def test_the_map_shows_what_was_seen_with_the_player_in_the_middle() -> None:

@@ -1,6 +1,7 @@
 """The stepping body: a step is made where the way is free, and poses add up."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -59,3 +60,26 @@ def test_steps_succeed_where_the_way_is_free_and_poses_add_up(tmp_path) -> None:
     assert torch.equal(move.control, move.pose - now) and move.motion.shape == (3, 0)
     again = StepBody.build(json.loads(json.dumps(body.config())), body.tensors())
     assert torch.equal(again.move(None, state, action).pose, move.pose)
+
+
+def test_the_clock_runs_on_and_is_read_from_how_light_frames_are(tmp_path) -> None:
+    """A day of 20 steps over tiles of many colours: dawn and dusk are told apart by two frames."""
+    random, day = np.random.default_rng(0), 20
+    colours = random.integers(80, 200, (40, 3, 3, 3))
+    hours = np.arange(800) % day
+    light = 0.55 + 0.4 * np.cos(2 * np.pi * hours / day)
+    frames = (colours[np.arange(800) // 20] * light[:, None, None, None]).astype(np.uint8)
+    frames = frames.repeat(4, 1).repeat(4, 2)
+    poses = np.column_stack([np.zeros((800, 2)), hours]).astype(np.float32)
+    actions = np.eye(5, dtype=np.float32)[random.integers(0, 5, 800)]
+    for name, array in (("frames", frames), ("actions", actions), ("poses", poses)):
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "lengths.json").write_text(json.dumps([800]))
+    body = steps.fit(tmp_path, replace(CONFIG, day=day, patches=9), count=600)
+    given = torch.from_numpy(frames.reshape(200, 4, 12, 12, 3))
+    read = body.read(given, torch.from_numpy(actions).reshape(200, 4, 5))
+    wrong = (read[:, :, 2] - torch.from_numpy(poses[:, 2]).reshape(200, 4) + 10) % day - 10
+    assert wrong[1:].abs().median() <= 1.0
+    assert torch.equal(read[:, 1, 2], (read[:, 0, 2] + 1) % day)
+    told = body.told(torch.tensor([0.0, 0.0, 4.0]), torch.tensor([1.0, 0.0, 5.0]))
+    assert torch.allclose(told, torch.tensor([1.0, 0.0, 0.0, 1.0]), atol=1e-6)

@@ -5,7 +5,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from nfd_gym.model.patch_net import PatchNet
+from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import NEAREST, Tokenizer, TokenizerConfig, depth_code, nearness_of
+from nfd_gym.train.stages.tokenizer import fit_net, rarity
 
 
 def make_tokenizer(channels: int = 8, depth: int = 0, whiten: float = 1.0) -> Tokenizer:
@@ -118,3 +121,30 @@ def test_impossible_sizes_are_refused_by_name() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             TokenizerConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_autoencoder_pulls_wrong_codes_back_to_what_it_knows() -> None:
+    """Noise on a code shrinks on the way through the picture; codes have unit power."""
+    random = torch.Generator().manual_seed(0)
+    sprites = torch.randint(0, 256, (6, 8, 8, 3), generator=random, dtype=torch.uint8)
+    rows = torch.randint(6, (40, 2, 3), generator=random)
+    frames = sprites[rows].permute(0, 1, 3, 2, 4, 5).reshape(40, 16, 24, 3)
+    config = TokenizerConfig(height=16, width=24, patch=8, channels=8, hidden=64)
+    tokenizer = Tokenizer(config)
+    assert isinstance(tokenizer.colour, PatchNet)
+    fit_net(tokenizer.colour, frames, count=600)
+    picture = to_float(frames)
+    with torch.no_grad():
+        code = tokenizer.encode(picture)
+        assert (code.square().mean(-1) - 1).abs().max() < 1e-3
+        assert (tokenizer.decode(code)[0] - picture).square().mean() < 0.003
+        noisy = code + 0.3 * torch.randn(code.shape, generator=random)
+        again = tokenizer.encode(tokenizer.decode(noisy)[0].clamp(-1, 1))
+    assert (again - code).square().mean().sqrt() < 0.1
+
+
+def test_rare_patches_are_drawn_more_often() -> None:
+    patches = torch.zeros(10, 3 * 4 * 4, dtype=torch.uint8)
+    patches[7] = 200
+    weight = rarity(patches, 3, 4)
+    assert weight[7] == 1.0 and torch.allclose(weight[0] * 3, torch.ones((), dtype=torch.float64))

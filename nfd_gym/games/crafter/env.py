@@ -8,7 +8,7 @@ import numpy.typing as npt
 from gymnasium.error import ResetNeeded
 
 from nfd_gym.errors import UsageError
-from nfd_gym.games.crafter.spec import HUD, SPEC, VIEW
+from nfd_gym.games.crafter.spec import DAY, HUD, SPEC, VIEW
 from nfd_gym.games.crafter.world import apply_start, make_game, semantic
 
 Frame = npt.NDArray[np.uint8]
@@ -30,8 +30,9 @@ class CrafterEnv(gymnasium.Env[Frame, int]):
     player.
 
     `info`: inventory and achievements (counts by name), position (x, y), facing (dx, dy), semantic
-    (64, 64) tile numbers [x, y] of `spec.TILES`, asleep, daylight 0 to 1 and events of this step as
-    (kind, name): ("collect", "wood"), ("defeat", "zombie"), ("wake", "up"), ("hurt", "health").
+    (64, 64) tile numbers [x, y] of `spec.TILES`, asleep, clock (the step of the day), daylight 0 to
+    1 and events of this step as (kind, name): ("collect", "wood"), ("defeat", "zombie"),
+    ("wake", "up"), ("hurt", "health").
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}  # type: ignore[misc]
@@ -100,6 +101,7 @@ class CrafterEnv(gymnasium.Env[Frame, int]):
             "facing": (int(player.facing[0]), int(player.facing[1])),
             "semantic": semantic(self.game),
             "asleep": bool(player.sleeping),
+            "clock": int(self.game._step) % DAY,
             "daylight": float(self.game._world.daylight),
             "events": events,
         }

@@ -94,6 +94,7 @@ def _row(info: Mapping[str, Any]) -> dict[str, Any]:
         "counts": [info["inventory"][name] for name in COUNTS],
         "view": view.tolist(),
         "asleep": int(info["asleep"]),
+        "clock": info["clock"],
         "daylight": round(info["daylight"], 4),
     }
 

@@ -6,22 +6,22 @@ from nfd_gym.model.steps import StepConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.loop import LoopConfig
-from nfd_gym.train.stages.clips import ClipLoss
 from nfd_gym.train.stages.frames import PoseLog
+from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldSettings
 
-CHANNELS, ACTIONS = 64, 17
+CHANNELS, ACTIONS = 16, 17
 
 CRAFTER = FlatRecipe(
     name="crafter",
     world="crafter",
-    tokenizer=TokenizerConfig(height=144, width=144, patch=16, channels=CHANNELS, whiten=0.5),
-    tokenizer_frames=3000,
+    tokenizer=TokenizerConfig(height=144, width=144, patch=16, channels=CHANNELS, hidden=256),
+    tokenizer_frames=6000,
     denoiser=DenoiserConfig(
         tokens_h=9,
         tokens_w=9,
         channels=CHANNELS,
-        control_width=ACTIONS + 2,
+        control_width=ACTIONS + 4,
         width=128,
         depth=6,
         heads=4,
@@ -35,13 +35,13 @@ CRAFTER = FlatRecipe(
         looks=((4, 3), (3, 3), (5, 3), (4, 2), (4, 4), (3, 7)),
         steps=((1, -1, 0), (2, 1, 0), (3, 0, -1), (4, 0, 1)),
         actions=ACTIONS,
+        day=300,
+        patches=81,
     ),
-    pose=PoseLog(name="position", scale=(1.0, 1.0), shift=(0.0, 0.0)),
+    pose=PoseLog(names=("position", "clock"), scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0)),
     memory=TileMemory(),
-    loss=ClipLoss(
-        pure=0.3, mean=0.0, std=1.2, changed=4.0, least=4.0, rollouts=0.4, rollouts_from=0.5
-    ),
-    loop=LoopConfig(minutes=95.0, lr=3e-3, ema=0.998),
+    loss=TokenLoss(),
+    loop=LoopConfig(minutes=95.0, lr=3e-3, ema=0.998, compile=True),
     frames=3,
     batch=12,
     settings=WorldSettings(

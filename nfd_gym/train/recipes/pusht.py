@@ -48,7 +48,7 @@ PUSHT = FlatRecipe(
     ),
     body=PUSH,
     pose=PoseLog(
-        name="state", scale=(*(2 / SCENE.side,) * 4, 1.0), shift=(-1.0, -1.0, -1.0, -1.0, 0.0)
+        names=("state",), scale=(*(2 / SCENE.side,) * 4, 1.0), shift=(-1.0, -1.0, -1.0, -1.0, 0.0)
     ),
     # block, then pusher; half of a texture's side holds the block's farthest corner
     memory=LayerConfig(

@@ -1,12 +1,10 @@
-"""Stage: the denoiser of a flat world, by flow matching with x-prediction on clips.
+"""Stage: the denoiser of a flat world without chance, by flow matching with x-prediction on clips.
 
 Every frame of a clip is drawn from the one before it and from what memory holds. They are the
-recorded ones, or, in a share of the batches, the model's own. In a world without chance these are
-drawn with `world.step.predict`: then the input is that of play, keys and values of the past
-included. In a world with chance a frame drawn from nothing may show another course of events, from
-which the recording does not follow; there the recorded frames are half drowned in noise and drawn
-again. Errors are mean squares over pixels: in a whitened code's own units fine detail outweighs
-where things are.
+recorded ones, or, in a share of the batches, the model's own, drawn with `world.step.predict`: then
+the input is that of play, keys and values of the past included. (With chance they would show
+another course of events, from which the recording does not follow; see tokens.py.) Errors are mean
+squares over pixels: in a whitened code's own units fine detail outweighs where things are.
 """
 
 from collections.abc import Mapping
@@ -20,14 +18,12 @@ from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.memory import Memory
 from nfd_gym.model.body import Move, NoBody
 from nfd_gym.model.denoiser import Denoiser
-from nfd_gym.model.pixels import to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages.frames import ClipBatch
 from nfd_gym.world import WorldSettings
 from nfd_gym.world.step import Body, condition_tokens, predict, prime
 
-REDRAWN = (0.2, 0.8)
 GIVEN = 2  # recorded frames that a rollout of the model's own begins from
 
 
@@ -80,8 +76,6 @@ class ClipStage:
         sigma = draw_sigma(shape, random, "cpu", config.pure, config.mean, config.std)
         if not own:
             frames = batch.frames
-        elif self.parts.settings.temperature > 0:
-            frames = redrawn(self.parts, self.body, batch, random)
         else:
             frames = rollout(self.parts, self.body, batch, random)
             sigma = torch.ones(shape)
@@ -165,22 +159,6 @@ def rollout(parts: FlatParts, body: FlatBody, batch: ClipBatch, random: torch.Ge
         state = predict(led, state, actions[:, i], noise[:, i], cache)
         shown.append(state.frame)
     return torch.stack(shown, 1)
-
-
-@torch.no_grad()
-def redrawn(parts: FlatParts, body: FlatBody, batch: ClipBatch, random: torch.Generator) -> Tensor:
-    """Frames uint8 (B,T+1,H,W,3): the first recorded, the others predicted from themselves at noise
-    levels of REDRAWN."""
-    code, low = parts.tokenizer, REDRAWN[0]
-    target = codes(code, batch.frames[:, 1:])
-    sigma = low + (REDRAWN[1] - low) * torch.rand(target.shape[:2], generator=random)
-    noise = torch.randn(target.shape, generator=random)
-    told = body.told(batch.poses[:, :-1], batch.poses[:, 1:])
-    control = torch.cat([batch.actions[:, 1:], told], dim=-1)
-    given = conditions(parts, batch, batch.frames)
-    drawn = parts.denoiser(interpolate(target, noise, sigma), sigma, control, given, None, 0)
-    pictures = to_uint8(code.decode(drawn.flatten(0, 1))[0]).unflatten(0, target.shape[:2])
-    return torch.cat([batch.frames[:, :1], pictures], dim=1)
 
 
 @torch.no_grad()

@@ -13,8 +13,6 @@ from torch import Tensor
 from nfd_gym.data import DataError, Source
 from nfd_gym.data.clip import Clip
 from nfd_gym.memory import Memory, MemoryState
-from nfd_gym.memory.tiles import TileMemory
-from nfd_gym.train.stages.recollect import recollect
 
 
 @dataclass(frozen=True)
@@ -33,17 +31,20 @@ class ClipBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class PoseLog:
-    """Where recordings keep the pose: a log of their rows, times `scale` plus `shift`."""
+    """Where recordings keep the pose: logs of their rows side by side, times `scale` plus
+    `shift`."""
 
-    name: str
+    names: tuple[str, ...]
     scale: tuple[float, ...]
     shift: tuple[float, ...]
 
     def of(self, clip: Clip) -> NDArray[np.float32]:
         """Poses (T,P) of a clip."""
-        if self.name not in clip.state:
-            raise DataError(f"{clip.name}: its rows have no {self.name!r}; record it again.")
-        return np.asarray(clip.state[self.name] * np.array(self.scale) + self.shift, np.float32)
+        for name in self.names:
+            if name not in clip.state:
+                raise DataError(f"{clip.name}: its rows have no {name!r}; record it again.")
+        logs = np.column_stack([clip.state[name] for name in self.names])
+        return np.asarray(logs * np.array(self.scale) + self.shift, np.float32)
 
 
 def decode(
@@ -78,8 +79,8 @@ def decode(
 
 
 class ClipLoader:
-    """Endless random clips with the memory of what was shown before; batch n depends on (seed, n)
-    alone."""
+    """Endless random clips, with a memory that holds none of what was shown before; batch n depends
+    on (seed, n) alone."""
 
     def __init__(
         self, folder: Path, memory: Memory, frames: int, batch: int, seed: int = 0, first: int = 0,
@@ -114,11 +115,5 @@ class ClipLoader:
             torch.from_numpy(self.frames[rows]),
             torch.from_numpy(self.actions[rows]),
             torch.from_numpy(self.poses[rows]),
-            self._remembered(self.firsts[clip], first),
+            self.memory.start(torch.zeros(0), torch.zeros(0), torch.zeros(0)),
         )
-
-    def _remembered(self, begins: NDArray[np.int64], rows: NDArray[np.int64]) -> MemoryState:
-        """The memory after frame `rows[b]` of clips that begin at `begins[b]`."""
-        if isinstance(self.memory, TileMemory):
-            return recollect(self.memory, self.frames, self.poses, begins, rows, self.window)
-        return self.memory.start(torch.zeros(0), torch.zeros(0), torch.zeros(0))

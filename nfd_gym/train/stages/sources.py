@@ -1,0 +1,86 @@
+"""Stage: recorded frames as tokens, and where every token of a coming view was last seen.
+
+A tile map shows each place as it last looked, so the view that a world's `TileMemory` gives is made
+of tokens of earlier frames: an address into the recording's own codes for each of them. Training
+reads codes and addresses; no picture and no map is made on the way. `again` are the codes of the
+decoded codes: what a map holds that was drawn by the world itself.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nfd_gym.memory.tiles import OLDEST, UNSEEN, TileMemory
+from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.progress import Progress
+
+CHUNK = 128  # frames that are coded at once
+
+
+@torch.no_grad()
+def write(folder: Path, tokenizer: Tokenizer, memory: TileMemory) -> None:
+    """Side effect: codes.npy and again.npy float16 (rows,N,C), sources.npy int32 and ages.npy int16
+    (rows,N) beside the decoded frames; nothing where they are there."""
+    if (folder / "ages.npy").exists():
+        return
+    frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+    poses = np.load(folder / "poses.npy", allow_pickle=False)
+    lengths = json.loads((folder / "lengths.json").read_text())
+    config = tokenizer.config
+    shape = (len(frames), config.tokens, config.latents)
+    codes, again = (
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, shape)
+        for name in ("codes", "again")
+    )
+    with Progress(len(frames), "frames") as bar:
+        for first in range(0, len(frames), CHUNK):
+            rows = slice(first, first + CHUNK)
+            code = tokenizer.encode(to_float(torch.from_numpy(np.array(frames[rows]))))
+            drawn = to_uint8(tokenizer.decode(code)[0])
+            codes[rows] = code.numpy()
+            again[rows] = tokenizer.encode(to_float(drawn)).numpy()
+            bar.add(len(code))
+    codes.flush()
+    again.flush()
+    source, age = addresses(memory, poses, lengths, config.grid)
+    np.save(folder / "sources.npy", source)
+    np.save(folder / "ages.npy", age)
+
+
+def addresses(
+    memory: TileMemory, poses: NDArray[np.float32], lengths: list[int], grid: tuple[int, int]
+) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """For every row of clips of `lengths` and each of its N tokens: the address row * N + token of
+    what memory shows there before the frame is known, and its age. UNSEEN where it shows nothing;
+    a clip's first row has its own tokens."""
+    tokens, side, (x, y) = grid[0] * grid[1], memory.side, memory.middle
+    every = np.arange(tokens).reshape(grid)
+    source = np.empty((len(poses), *grid), np.int32)
+    age = np.zeros((len(poses), *grid), np.int16)
+    down, right = np.arange(memory.down) - y, np.arange(memory.across) - x
+    inside = np.s_[: memory.down, : memory.across]
+    places = poses[:, :2].round().astype(int)
+    first = 0
+    for length in lengths:
+        latest = np.full((side, side), UNSEEN, np.int64)
+        for row in range(first, first + length):
+            at_x, at_y = places[row] % side
+            spots = np.ix_((at_y + down) % side, (at_x + right) % side)
+            last = max(row - 1, first)
+            source[row] = last * tokens + every
+            if row > first:
+                shown = latest[spots]
+                shown[y, x] = last * tokens + every[y, x]
+                source[row][inside] = shown
+                age[row][inside] = np.where(
+                    shown < 0, UNSEEN, np.minimum(last - shown // tokens, OLDEST)
+                )
+            under = latest[at_y, at_x]
+            latest[spots] = row * tokens + every[inside]
+            latest[at_y, at_x] = under
+        first += length
+    return source.reshape(-1, tokens), age.reshape(-1, tokens)

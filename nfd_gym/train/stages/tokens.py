@@ -1,0 +1,179 @@
+"""Stage: the denoiser of a world with chance and a tile map, by flow matching on tokens.
+
+Every frame of a clip is drawn from what the map shows before it, in the world's own codes (see
+sources.py). The error is the plain mean square of the code: a weight that depended on what came
+out, on what has changed say, would make it more likely than it is.
+
+What the map shows is the recording's or, in a share of the batches, the model's own: recorded
+frames half drowned in noise and drawn again. A frame drawn from nothing would show another course
+of events, from which the recording does not follow.
+"""
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfd_gym.data import DataError
+from nfd_gym.diffusion.flow import draw_sigma, interpolate
+from nfd_gym.memory.tiles import known
+from nfd_gym.model.denoiser import Denoiser
+from nfd_gym.model.pixels import to_float, to_uint8
+from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.train.loop import Moment
+from nfd_gym.train.stages.clips import FlatBody
+
+MASK = 16  # numbers of a mask in a token
+REDRAWN = (0.2, 0.8)  # noise levels from which recorded frames are drawn again
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Clips of T frames."""
+
+    target: Tensor  # (B,T,N,C) codes of the frames
+    view: Tensor  # (B,T,N,C) codes of what memory shows before each
+    source: Tensor  # long (B,T,N): the token t * N + n of this clip that is shown; -1: an older one
+    age: Tensor  # int16 (B,T,N) of what is shown
+    actions: Tensor  # (B,T,A)
+    poses: Tensor  # (B,T+1,P), the one before the first frame included
+
+    def __len__(self) -> int:
+        return self.target.shape[0] * self.target.shape[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLoss:
+    pure: float = 0.3  # share of frames at noise level exactly 1, where sampling starts
+    mean: float = 0.0  # of the logit-normal levels of the others
+    std: float = 1.2
+    blur: float = 0.3  # most noise on a view
+    own: float = 0.4  # share of batches with views that the model drew
+    own_from: float = 0.4  # share of the training after which they begin
+
+
+class TokenLoader:
+    """Endless random clips; batch n depends on (seed, n) alone."""
+
+    def __init__(
+        self, folder: Path, frames: int, batch: int, seed: int = 0, first: int = 0, rank: int = 0,
+        ranks: int = 1,
+    ) -> None:  # fmt: skip
+        self.codes, self.again, self.actions, self.poses, self.sources, self.ages = (
+            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in ("codes", "again", "actions", "poses", "sources", "ages")
+        )
+        lengths = np.array(json.loads((folder / "lengths.json").read_text()))
+        places = np.maximum(0, lengths - frames)  # a clip's own first frame is not predicted
+        self.ends, self.firsts = np.cumsum(places), np.cumsum(lengths) - lengths
+        self.frames, self.batch = frames, batch
+        self.seed, self.number, self.rank, self.ranks = seed, first, rank, ranks
+        if not len(places) or not self.ends[-1]:
+            raise DataError(f"no clip has more than {frames} frames; record longer ones.")
+
+    def __iter__(self) -> Generator[TokenBatch]:
+        while True:
+            address = self.number * self.ranks + self.rank
+            self.number += 1
+            yield self.drawn(np.random.default_rng(np.random.SeedSequence([self.seed, address])))
+
+    def drawn(self, random: np.random.Generator) -> TokenBatch:
+        """One batch; each clip's map holds codes of recorded frames or of frames drawn by the
+        world."""
+        place = random.integers(self.ends[-1], size=self.batch)
+        clip = np.searchsorted(self.ends, place, side="right")
+        first = self.firsts[clip] + place - np.concatenate([[0], self.ends])[clip] + 1
+        rows = first[:, None] + np.arange(self.frames)
+        source, age = self.sources[rows].astype(np.int64), self.ages[rows]
+        count = self.codes.shape[1]
+        recorded = random.random(self.batch) < 0.5
+        flat = np.maximum(source, 0)
+        view = self.again[flat // count, flat % count]
+        view[recorded] = self.codes[flat[recorded] // count, flat[recorded] % count]
+        inside = source - first[:, None, None] * count
+        return TokenBatch(
+            torch.from_numpy(self.codes[rows]).float(),
+            torch.from_numpy(view).float(),
+            torch.from_numpy(np.where((source >= 0) & (inside >= 0), inside, -1)),
+            torch.from_numpy(age),
+            torch.from_numpy(self.actions[rows]),
+            torch.from_numpy(self.poses[first[:, None] - 1 + np.arange(self.frames + 1)]),
+        )
+
+
+class TokenStage:
+    name = "denoiser"
+
+    def __init__(
+        self, model: Denoiser, tokenizer: Tokenizer, config: TokenLoss, body: FlatBody
+    ) -> None:
+        self.model, self.tokenizer, self.config, self.body = model, tokenizer, config, body
+        sizes = tokenizer.config
+        grey = torch.full((1, sizes.height, sizes.width, 3), 127, dtype=torch.uint8)
+        self.unknown = tokenizer.encode(to_float(grey))[0]  # (N,C): where memory shows nothing
+
+    def loss(self, batch: TokenBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
+        config, random = self.config, moment.random
+        control, view = self.control(batch), self.blurred(batch, random)
+        own = moment.progress >= config.own_from and draw(random) < config.own
+        if own:
+            view = self.redrawn(batch, view, control, random)
+        shape = batch.target.shape[:2]
+        sigma = draw_sigma(shape, random, "cpu", config.pure, config.mean, config.std)
+        noise = torch.randn(batch.target.shape, generator=random)
+        noisy = interpolate(batch.target, noise, sigma)
+        out = self.model(noisy, sigma, control, conditions(view, batch.age))
+        error = (out.float() - batch.target).square().mean(-1)  # (B,T,N)
+        one = sigma == 1
+        with torch.no_grad():
+            kind = "own" if own else "given"
+            logs = {f"copy_{kind}": (view - batch.target).square().mean().item()}
+            for name, chosen in (("1", one), ("mid", ~one)):
+                if bool(chosen.any()):
+                    logs[f"{kind}_{name}"] = error[chosen].mean().item()
+        return error.mean(), logs
+
+    def picture(self, batch: TokenBatch) -> Tensor | None:
+        return None
+
+    def control(self, batch: TokenBatch) -> Tensor:
+        """(B,T,A+K): the actions and what the body tells."""
+        told = self.body.told(batch.poses[:, :-1], batch.poses[:, 1:])
+        return torch.cat([batch.actions, told], dim=-1)
+
+    def blurred(self, batch: TokenBatch, random: torch.Generator) -> Tensor:
+        """Views (B,T,N,C): half of the clips with noise on what memory shows."""
+        level = self.config.blur * torch.rand((len(batch.view), 1, 1, 1), generator=random)
+        level = level * (torch.rand(level.shape, generator=random) < 0.5)
+        view = batch.view + level * torch.randn(batch.view.shape, generator=random)
+        return torch.where((batch.age >= 0)[..., None], view, self.unknown)
+
+    @torch.no_grad()
+    def redrawn(
+        self, batch: TokenBatch, view: Tensor, control: Tensor, random: torch.Generator
+    ) -> Tensor:
+        """Views (B,T,N,C) with the tokens of this clip's frames drawn by the model."""
+        low, high = REDRAWN
+        sigma = low + (high - low) * torch.rand(view.shape[:2], generator=random)
+        noise = torch.randn(view.shape, generator=random)
+        noisy = interpolate(batch.target, noise, sigma)
+        drawn = self.model(noisy, sigma, control, conditions(view, batch.age)).flatten(0, 1)
+        shown = to_float(to_uint8(self.tokenizer.decode(drawn)[0]))
+        tokens = self.tokenizer.encode(shown).reshape(len(view), -1, view.shape[-1])  # (B,T*N,C)
+        source = batch.source.clamp_min(0).flatten(1)[..., None].expand(-1, -1, view.shape[-1])
+        own = tokens.gather(1, source).reshape(view.shape)
+        return torch.where((batch.source >= 0)[..., None], own, view)
+
+
+def conditions(view: Tensor, age: Tensor) -> Tensor:
+    """Condition tokens (B,T,N,C+16) of views, as `world.step.condition_tokens` makes them."""
+    mask = known(age)[..., None].expand(*age.shape, MASK)
+    return torch.cat([view, mask], dim=-1)
+
+
+def draw(random: torch.Generator) -> float:
+    return float(torch.rand((), generator=random))

@@ -1,0 +1,133 @@
+"""Training on tokens: its input is the play input, and its batches and losses are reproducible."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nfd_gym.memory.tiles import TileMemory
+from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
+from nfd_gym.model.steps import StepBody, StepConfig
+from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
+from nfd_gym.train.loop import Moment
+from nfd_gym.train.stages import sources
+from nfd_gym.train.stages.distil import DistilLoss, DistilStage
+from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage, conditions
+from nfd_gym.world.step import condition_tokens
+
+MEMORY = TileMemory(tile=4, across=5, down=3, side=16)
+LENGTHS = [12, 9]
+SIZES = DenoiserConfig(
+    tokens_h=4, tokens_w=5, channels=48, control_width=5 + 2, width=16, depth=3, heads=2, window=1,
+    masks=1,
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two recorded walks over 4x5 tiles of 4 pixels, as codes and addresses."""
+    random = np.random.default_rng(0)
+    steps = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+    walks = [np.cumsum(steps[random.integers(0, 5, n)], 0) for n in LENGTHS]
+    np.save(tmp_path / "poses.npy", np.concatenate(walks).astype(np.float32))
+    np.save(tmp_path / "actions.npy", np.eye(5, dtype=np.float32)[random.integers(0, 5, 21)])
+    np.save(tmp_path / "frames.npy", random.integers(0, 256, (21, 16, 20, 3), np.uint8))
+    (tmp_path / "lengths.json").write_text(json.dumps(LENGTHS))
+    sources.write(tmp_path, tokenizer(), MEMORY)
+    return tmp_path
+
+
+def tokenizer() -> Tokenizer:
+    """A code that loses nothing."""
+    code = Tokenizer(TokenizerConfig(height=16, width=20, patch=4, channels=48))
+    return code.eval().requires_grad_(False)
+
+
+def stage(own_from: float = 1.0) -> TokenStage:
+    torch.manual_seed(0)
+    body = StepBody(
+        StepConfig(tile=4, looks=((2, 1),), steps=((1, 1, 0), (2, -1, 0)), actions=5, hidden=8)
+    )
+    model = Denoiser(SIZES)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    return TokenStage(model, tokenizer(), TokenLoss(own_from=own_from, own=1.0, blur=0.0), body)
+
+
+def played(folder: Path, first: int, row: int) -> Tensor:
+    """Condition tokens (N,G) of a row as play makes them from the rows `first` up to it."""
+    frames = torch.from_numpy(np.load(folder / "frames.npy"))[None]
+    poses = torch.from_numpy(np.load(folder / "poses.npy"))[None]
+    part = slice(first, row)
+    state = MEMORY.start(frames[:, part], torch.zeros(1, row - first, 0, 0), poses[:, part])
+    view = MEMORY.read(state, frames[:, row - 1], poses[:, row])
+    found = condition_tokens(tokenizer(), SIZES, view, poses[:, row])
+    assert found is not None
+    return found[0]
+
+
+def test_the_training_input_is_the_play_input(folder: Path) -> None:
+    code, poses = np.load(folder / "codes.npy"), np.load(folder / "poses.npy")
+    source, age = (torch.from_numpy(np.load(folder / f"{n}.npy")) for n in ("sources", "ages"))
+    flat = torch.from_numpy(code).float().flatten(0, 1)
+    for first, row in ((0, 1), (0, 5), (0, 11), (12, 13), (12, 20)):
+        view = torch.where((age[row] >= 0)[:, None], flat[source[row].long()], stage().unknown)
+        given = conditions(view, age[row])
+        assert (given - played(folder, first, row)).abs().max() < 2e-3  # float16
+    assert source[0].tolist() == list(range(20)) and len(poses) == 21
+
+
+def test_batches_depend_on_their_number_alone_and_clips_know_their_own_tokens(folder: Path) -> None:
+    batches = iter(TokenLoader(folder, 3, 4))
+    first, second = next(batches), next(batches)
+    again = next(iter(TokenLoader(folder, 3, 4, first=1)))
+    assert torch.equal(second.target, again.target) and torch.equal(second.view, again.view)
+    assert len(first) == 12 and first.poses.shape == (4, 4, 2)
+    own = first.source >= 0
+    assert own[:, 1:].any() and not own[:, 0].any()
+    flat = first.target.flatten(1, 2)
+    for clip, shown in enumerate(own):
+        told = flat[clip][first.source[clip][shown]]
+        assert (told - first.view[clip][shown]).abs().max() < 0.02  # rounded to grey levels
+
+
+def test_losses_depend_on_the_moment_alone_and_own_frames_change_later_views(folder: Path) -> None:
+    batch = next(iter(TokenLoader(folder, 3, 4)))
+    for own_from in (0.0, 1.0):
+        made = stage(own_from)
+        values = [
+            made.loss(batch, Moment(0, 0.5, torch.Generator().manual_seed(3), {}))[0]
+            for _ in range(2)
+        ]
+        assert torch.isfinite(values[0]) and torch.equal(*values)
+    made, random = stage(), torch.Generator().manual_seed(1)
+    view = made.blurred(batch, random)
+    drawn = made.redrawn(batch, view, made.control(batch), random)
+    own = batch.source >= 0
+    assert torch.equal(drawn[~own], view[~own]) and not torch.equal(drawn[own], view[own])
+
+
+def test_a_students_loss_is_zero_where_it_is_consistent(folder: Path) -> None:
+    """A model whose prediction does not depend on the noise is consistent with itself; one whose
+    does is not."""
+    batch = next(iter(TokenLoader(folder, 3, 4)))
+    for scale, consistent in ((0.0, True), (1.0, False)):
+        base = stage()
+        with torch.no_grad():
+            base.model.tokens_in.weight[:, :48] *= scale
+            base.model.condition.level[2].weight.mul_(scale)
+            base.model.condition.level[2].bias.mul_(scale)
+        teacher = copy.deepcopy(base.model)
+        config = DistilLoss(steps=4, own=0.0, pure=0.0)
+        made = DistilStage(base.model, teacher, base.tokenizer, config, base.body)
+        made.grid[1:] = 0.5 * made.grid[1:].clamp_min(0.01)  # no step ends in the recorded frame
+        moment = Moment(0, 0.5, torch.Generator().manual_seed(2), dict(base.model.state_dict()))
+        value, _ = made.loss(batch, moment)
+        assert (value < 1e-8) == consistent
+        value.backward()
+        assert all(p.grad is None for p in teacher.parameters())
