@@ -10,18 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nfd_gym.eval.rollout import Excerpt, Frames, dreamt
+from nfd_gym.data import Source
+from nfd_gym.eval.effects import effect_table
+from nfd_gym.eval.returning import CREATURES, DAY, return_table
+from nfd_gym.eval.rollout import Excerpt, Frames, cut, dreamt
 from nfd_gym.games.crafter.chance import chances
 from nfd_gym.games.crafter.readings import HudReader, Look
 from nfd_gym.games.crafter.spec import ACTIONS, MOVES, NUMBER, SPEC
 from nfd_gym.games.crafter.tiles import Reading, TileReader, looks_of_reading
 from nfd_gym.world import World
 
-AT = (1, 16, 64)
+AT = (1, 16, 64, 256)
 VALID = 255.0**2 / 1000  # mean squared error at 30 dB
-DAY = 0.6  # daylight from which tiles are counted
-CREATURES = [NUMBER[name] for name in ("cow", "zombie", "skeleton", "arrow", "player")]
 STEPS = (1, 2, 4, 8)
+LOOKED = 64  # frames of a run that chance is counted in
+TRIES = 100  # of each action that succeed, and as many that fail
+RETURNS = 16  # stretches that are walked away from
 CHANCES = ("cow_moves", "zombie_nearer", "sapling")
 
 
@@ -30,12 +34,18 @@ def fits(world: World) -> bool:
     return world.provenance.get("game") == SPEC.id
 
 
-def tables(world: World, real: Excerpt, made: Frames, engine: str) -> dict[str, dict[str, Any]]:
-    """Tiles and counts of free runs, and what the world leaves to chance by denoising steps."""
-    readers = HudReader.from_game(), TileReader()
+def tables(
+    world: World, source: Source, real: Excerpt, made: Frames, engine: str
+) -> dict[str, dict[str, Any]]:
+    """Tiles and counts of free runs, effects of actions, the ground after a return, and what the
+    world leaves to chance by denoising steps."""
+    hud, tiles = HudReader.from_game(), TileReader()
+    looked = real.span(0, real.context + min(LOOKED, real.horizon), real.context)
     return {
-        "tiles": tile_table(made, real, *readers),
-        "chance": chance_table(world, real, engine, *readers),
+        "tiles": tile_table(made, real, hud, tiles),
+        "effects": effect_table(world, source, TRIES, engine, hud, tiles),
+        "return": return_table(world, cut(source, RETURNS, real.context, 1), engine, tiles),
+        "chance": chance_table(world, looked, engine, hud, tiles),
     }
 
 
@@ -44,6 +54,7 @@ def tile_table(made: Frames, real: Excerpt, hud: HudReader, tiles: TileReader) -
     columns = [
         "frame", "runs by day", "valid tiles", "legal counts", "counts right",
         "tiles right", "tiles right, last frame's view", "tiles right, new row",
+        "valid tiles, any light", "daylight error",
     ]  # fmt: skip
     rows: list[list[Any]] = []
     for step in AT:
@@ -61,6 +72,7 @@ def tile_table(made: Frames, real: Excerpt, hud: HudReader, tiles: TileReader) -
         figures = (
             (drawn.error < VALID)[day], error < VALID, counts == real_counts, right[first],
             right[first][(still & ~new)[first]], right[first][(still & new)[first]],
+            drawn.error < VALID, np.abs(drawn.daylight - true.daylight),
         )  # fmt: skip
         rows.append([
             step, int(day.sum()), *(float(part.mean()) if part.size else None for part in figures),
@@ -88,7 +100,7 @@ def chance_table(
     """How often what is left to chance happens, in the recordings and by denoising steps."""
     rows = [["recordings", *_figures(real.real, real, hud, tiles)]]
     for steps in STEPS:
-        how = replace(world.settings.with_steps(steps), method="euler")
+        how = world.settings.with_steps(steps)
         made = dreamt(replace(world, settings=how), real, engine)
         rows.append([f"{steps} steps", *_figures(made, real, hud, tiles)])
     columns = ["world", *(f"{name} {what}" for name in CHANCES for what in ("rate", "+-", "tries"))]

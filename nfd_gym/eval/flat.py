@@ -20,7 +20,7 @@ from nfd_gym.eval.rollout import Excerpt, Frames, cut, dreamt
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.world import World
 
-AT = (1, 16, 64)
+AT = (1, 16, 64, 256)
 
 
 def main(args: argparse.Namespace, world: World) -> int:
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace, world: World) -> int:
             tables["states"] = pusht.state_table(made, real)
             tables["untouched"] = pusht.untouched_table(world, args.engine)
         if crafter.fits(world):
-            tables |= crafter.tables(world, real, made, args.engine)
+            tables |= crafter.tables(world, source, real, made, args.engine)
         for name, table in tables.items():
             kept = results.keep(args, f"{world.name}-{name}", {"table": table}, told)
             print(f"{name}\n\n{results.markdown(kept)}")

@@ -2,8 +2,8 @@
 
 A code lies on a sphere: its root mean square is 1. The decoder is trained under noise on the code,
 so codes of different things lie apart, and what is near one of them is drawn as that thing: errors
-of a sampler do not add up over a rollout. For pictures made of few things (sprites, digits) it needs
-fewer channels than a linear code, and loses grain that no code could hold.
+of a sampler do not add up over a rollout. For pictures made of few things (sprites, digits) it
+needs fewer channels than a linear code, and loses grain that no code could hold.
 """
 
 import torch
