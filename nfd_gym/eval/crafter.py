@@ -16,7 +16,7 @@ from nfd_gym.eval.returning import CREATURES, DAY, return_table
 from nfd_gym.eval.rollout import Excerpt, Frames, cut, dreamt
 from nfd_gym.games.crafter.chance import chances
 from nfd_gym.games.crafter.readings import HudReader, Look
-from nfd_gym.games.crafter.spec import ACTIONS, MOVES, NUMBER, SPEC
+from nfd_gym.games.crafter.spec import ACTIONS, MOVES, SPEC
 from nfd_gym.games.crafter.tiles import Reading, TileReader, looks_of_reading
 from nfd_gym.world import World
 

@@ -92,7 +92,7 @@ def return_table(world: World, real: Excerpt, engine: str, tiles: TileReader) ->
 def came_back(
     world: World, real: Excerpt, steps: int, engine: str, tiles: TileReader, seed: int = 0
 ) -> tuple[int, int]:
-    """(tiles that are as they were, tiles) over all stretches, each walked away from and back to."""
+    """(tiles that are as they were, tiles) over all stretches, walked away from and back to."""
     given = real.span(0, real.context, real.context)
     count, codec = len(given.frames), world.codec
     session = Session(world, num_envs=count, engine=engine)
