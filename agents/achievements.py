@@ -69,12 +69,11 @@ def episode(world: Game | Dream, seed: int, most: int, readers: tuple[HudReader,
 ):  # fmt: skip
     """Names of the achievements of one episode of at most `most` steps, and its steps."""
     player, seen = Scout(np.random.default_rng(seed)), Seen(*readers)
-    look = world.begin(seed)
-    for step in range(most):
+    look, ended, steps = world.begin(seed), False, 0
+    while not ended and steps < most:
         look, ended = world.step(player.act(seen.look(*look)))
-        if ended:
-            break
-    return {name for name, count in look[2].items() if count}, step + 1
+        steps += 1
+    return {name for name, count in look[2].items() if count}, steps
 
 
 def rows_of(done: dict[str, list[tuple[set[str], int]]]) -> Iterator[list[Any]]:
