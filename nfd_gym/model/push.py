@@ -89,8 +89,11 @@ class PushBody(nn.Module):
     def read(self, frames: Tensor, actions: Tensor) -> Tensor:
         """Poses (B,T,5) that frames uint8 (B,T,H,W,3) show."""
         states = shapes.read(self.shape.scene, frames.cpu().numpy())
-        states[..., :4] = states[..., :4] * (2 / self.shape.scene.side) - 1
-        return torch.from_numpy(states.astype(np.float32)).to(frames.device)
+        return self.posed(torch.from_numpy(states.astype(np.float32)).to(frames.device))
+
+    def posed(self, states: Tensor) -> Tensor:
+        """Poses (...,5) of states (...,5): places in the scene's pixels and an angle."""
+        return torch.cat([states[..., :4] * (2 / self.shape.scene.side) - 1, states[..., 4:]], -1)
 
     def config(self) -> dict[str, Any]:
         """JSON-able settings, as `build` takes them."""

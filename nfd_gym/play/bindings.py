@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "help": ("f1", "h"),
     "screenshot": ("f2",),
     "hud": ("f3",),
+    "map": ("n",),
     "fullscreen": ("f11",),
     "record": ("v",),
     "switch": ("tab",),

@@ -20,6 +20,8 @@ from nfd_gym.play.stage import CannotError, Saved, Stage, Twin, View
 from nfd_gym.play.still import save_still
 
 TOAST_S = 3.0
+CHART_TICKS = 5  # the map is drawn anew so often
+LINE, DARK = 4, 13  # between picture and map: pixels, grey level
 UNDO_TICKS = 20  # per press; a world may remember less
 
 
@@ -82,7 +84,9 @@ class Game:
             "screenshot": self._screenshot,
             "record": self._record,
             "switch": self._switch,
+            "map": self._map,
         }
+        self.chart: np.ndarray | None = None  # the remembered map, shown beside the picture
         self.view = self.stage.reset(seed)
 
     @property
@@ -114,7 +118,8 @@ class Game:
         """The current picture and figures, as a viewer takes them."""
         self.number += 1
         sample = sample or Sample()
-        return Shown(self.number, self.view.frame, self.facts(), sample.since, sample.stamp)
+        frame = self.view.frame if self.chart is None else beside(self.view.frame, self.chart)
+        return Shown(self.number, frame, self.facts(), sample.since, sample.stamp)
 
     def facts(self) -> dict[str, Any]:
         """The figures behind the HUD; only what the env reported, None where it did not."""
@@ -152,6 +157,8 @@ class Game:
         self.view = self.stage.step(vector)
         self.tick_ms.add(1e3 * (time.perf_counter() - start))
         self.score += self.view.reward
+        if self.chart is not None and self.number % CHART_TICKS == 0:
+            self.chart = self.stage.map()
         if self.recorder:
             self.recorder.add(vector, self.view)
             if self._full():
@@ -163,6 +170,8 @@ class Game:
     def _arrive(self, view: View) -> None:
         """A cut: the picture did not come from the last one by an action."""
         self.view = view
+        if self.chart is not None:
+            self.chart = self.stage.map()
         if self.recorder:
             self.recorder.cut(self.stage, view)
 
@@ -228,11 +237,24 @@ class Game:
         frames = self.recorded + (self.recorder.frames if self.recorder else 0)
         return self.most_frames is not None and frames >= self.most_frames
 
+    def _map(self) -> None:
+        self.chart = self.stage.map() if self.chart is None else None
+
     def _switch(self) -> None:
         if self.twin is None:
             raise CannotError("there is no real game to switch to: start play with --twin")
+        self.chart = None  # the real game has none
         self._arrive(self.twin.switch())
         self.say("the dream" if self.twin.active is self.twin.dream else "the real game")
+
+
+def beside(frame: np.ndarray, chart: np.ndarray) -> np.ndarray:
+    """A frame (H,W,3) with a map (h,w,3) on its right, made as high by whole pixels."""
+    height, (rows, columns) = frame.shape[0], chart.shape[:2]
+    width = max(1, round(columns * height / rows))
+    y, x = np.arange(height) * rows // height, np.arange(width) * columns // width
+    line = np.full((height, LINE, 3), DARK, np.uint8)
+    return np.concatenate([frame, line, chart[y][:, x]], axis=1)
 
 
 def world_facts(info: dict[str, Any]) -> dict[str, Any]:

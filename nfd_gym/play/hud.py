@@ -28,7 +28,7 @@ HELP: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("human / agent / script", ("player",)),
     ("denoising steps", ("fewer steps", "more steps")),
     ("record, screenshot", ("record", "screenshot")),
-    ("figures, this card", ("hud", "help")),
+    ("map, figures, this card", ("map", "hud", "help")),
     ("free the mouse, quit", ("free mouse",)),
 )
 

@@ -154,6 +154,13 @@ class Stage:
         self.undoable = 0
         return self.view
 
+    def map(self) -> np.ndarray:
+        """What the world remembers, from above (h, w, 3)."""
+        try:
+            return np.asarray(self.raw.map())
+        except (AttributeError, NfdError):
+            raise CannotError(f"{self.title} remembers no map") from None
+
     def log_to(self, path: Path | None) -> bool:
         """Log for `python -m nfd_gym replay` from here on; None ends it. False if it cannot."""
         if getattr(self.raw, "log_to", None) is None:

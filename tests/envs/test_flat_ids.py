@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import nfd_gym  # noqa: F401  registers the ids
+from nfd_gym.errors import UsageError
 from nfd_gym.world import WorldError
 
 WIDTHS = {"NFD-Crafter-v0": 2, "NFD-PushT-v0": 5}
@@ -48,3 +49,21 @@ def test_crafters_memory_draws_a_map() -> None:
         env.step(2)
     assert np.asarray(env.map()).shape[-1] == 3 and before.any()
     env.close()
+
+
+def test_pusht_begins_at_a_state_and_crafter_does_not() -> None:
+    from nfd_gym.games.pusht.pictures import states
+
+    env = gymnasium.make("NFD-PushT-v0", engine="eager")
+    state = np.array([120.0, 340.0, 250.0, 260.0, 1.2])
+    frame, info = env.reset(seed=0, options={"state": state})
+    assert np.abs(states(frame) - state).max() < 1.5 and len(info["pose"]) == 5
+    for bad, message in (
+        ({"state": state[:3]}, "must be 5 finite numbers"),
+        ({"state": state, "start": 0}, r"give options\['state'\] alone"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            env.reset(options=bad)
+    other = gymnasium.make("NFD-Crafter-v0", engine="eager")
+    with pytest.raises(UsageError, match="begins from pictures"):
+        other.reset(options={"state": state})

@@ -167,3 +167,20 @@ def test_guests_cannot_fill_the_disk(make_game):
     assert game.recorder is None and game.recorded == 10
     game.command("record")
     assert "start play again" in game.tick(hold()).facts["toast"] and game.recorder is None
+
+
+def test_the_remembered_map_is_shown_beside_the_picture(make_game, monkeypatch):
+    game = make_game()
+    game.command("map")
+    assert "remembers no map" in game.tick(hold()).facts["toast"]
+    chart = np.arange(2 * 4 * 3, dtype=np.uint8).reshape(2, 4, 3)
+    monkeypatch.setattr(type(game.stage), "map", lambda stage: chart)
+    game.command("map")
+    shown, frame = game.tick(hold()).frame, game.view.frame
+    height, width = frame.shape[:2]
+    assert shown.shape == (height, width + 4 + 2 * height, 3)
+    assert np.array_equal(shown[:, :width], frame)
+    assert np.array_equal(shown[0, width + 4], chart[0, 0])
+    assert np.array_equal(shown[-1, -1], chart[-1, -1])
+    game.command("map")
+    assert game.tick(hold()).frame.shape == frame.shape
