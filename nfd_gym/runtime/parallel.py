@@ -24,22 +24,22 @@ def predict_jointly(
     how, count = world.settings, noise.shape[1]
     moves: list[Move] = []
     views: list[View] = []
-    conditions: list[Tensor] = []
+    conditions: list[Tensor | None] = []
     ahead = state
     for _ in range(count):
         move = world.body.move(world.memory, ahead, action)
         memory = world.memory.edit(ahead.memory, move.edit)
         view = world.memory.read(memory, state.frame, move.pose)
-        tokens = condition_tokens(world.tokenizer, world.denoiser.config, view, move.pose)
         moves.append(move)
         views.append(view)
-        conditions += [] if tokens is None else [tokens]
+        conditions.append(condition_tokens(world.tokenizer, world.denoiser.config, view, move.pose))
         ahead = ahead._replace(pose=move.pose, motion=move.motion, memory=memory)
+    given = [tokens for tokens in conditions if tokens is not None]
     clean = sample_frames(
         world.denoiser,
         cache,
         torch.stack([torch.cat([action, move.control], dim=-1) for move in moves], dim=1),
-        torch.stack(conditions, dim=1) if conditions else None,
+        torch.stack(given, dim=1) if given else None,
         how.temperature * noise,
         how.sigmas,
         how.context,
@@ -47,9 +47,9 @@ def predict_jointly(
     ).clamp(-how.latent_limit, how.latent_limit)
     made: list[WorldState] = []
     memory = state.memory
-    for k, (move, view) in enumerate(zip(moves, views, strict=True)):
+    for k, (move, view, tokens) in enumerate(zip(moves, views, conditions, strict=True)):
         memory = world.memory.edit(memory, move.edit)
-        frame, nearness = render(world.tokenizer, clean[:, k], view, how.hold, how.trust)
+        frame, nearness = render(world.tokenizer, clean[:, k], view, how.hold, how.trust, tokens)
         memory = world.memory.write(memory, view, frame, nearness, move.pose)
         edit = no_edit(action) if move.edit is None else move.edit
         made.append(WorldState(frame, nearness, clean[:, k], move.pose, move.motion, memory, edit))

@@ -105,17 +105,18 @@ def predict(
         latents = world.tokenizer.encode(view.colour, view.nearness)
         frame = to_uint8(view.colour)
         return WorldState(frame, view.nearness[:, 0], latents, move.pose, move.motion, memory, edit)
+    condition = condition_tokens(world.tokenizer, world.denoiser.config, view, move.pose)
     latents = sample_frame(
         world.denoiser,
         cache,
         torch.cat([action, move.control], dim=-1),
-        condition_tokens(world.tokenizer, world.denoiser.config, view, move.pose),
+        condition,
         how.temperature * noise,
         how.sigmas,
         how.context,
         how.method,
     ).clamp(-how.latent_limit, how.latent_limit)
-    frame, nearness = render(world.tokenizer, latents, view, how.hold, how.trust)
+    frame, nearness = render(world.tokenizer, latents, view, how.hold, how.trust, condition)
     memory = world.memory.write(memory, view, frame, nearness, move.pose)
     return WorldState(frame, nearness, latents, move.pose, move.motion, memory, edit)
 
@@ -140,10 +141,12 @@ def condition_tokens(
 
 
 def render(
-    tokenizer: Tokenizer, latents: Tensor, view: View, hold: float, trust: float = 255.0
-) -> tuple[Tensor, Tensor]:
+    tokenizer: Tokenizer, latents: Tensor, view: View, hold: float, trust: float = 255.0,
+    condition: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Latents (B,N,C) as a frame uint8 (B,H,W,3) and nearness (B,H,W), (B,0,0) without depth.
 
+    The condition (B,N,G) begins with the view's code; without one the view is coded here.
     A token that the view knows whole, that no edit touches and whose prediction differs from the
     view's own code by less than `hold` grey levels (root mean square) keeps the view's pixels.
     Elsewhere, in worlds with depth, detail of sharp pixels that the code cannot hold is added, and
@@ -151,7 +154,9 @@ def render(
     at memory's depth.
     """
     colour, nearness = tokenizer.decode(latents)
-    code_colour, _ = tokenizer.decode(tokenizer.encode(view.colour, view.nearness))
+    if condition is None:
+        condition = tokenizer.encode(view.colour, view.nearness)
+    code_colour, _ = tokenizer.decode(condition[..., : tokenizer.config.latents])
     known = (tokenizer.token_min(view.sharp) > 0) & (tokenizer.token_max(view.edited) == 0)
     moved = tokenizer.token_rms(colour - code_colour) * 127.5
     still = tokenizer.spread(known & (moved < hold))

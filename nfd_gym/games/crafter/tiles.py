@@ -47,10 +47,15 @@ class TileReader:
         self._facing = np.array([facing or (0, 1) for _, facing, _ in sprites])
         self._sleeping = np.array([n == NUMBER["player"] and f is None for n, f, _ in sprites])
         pictures = _coarse(np.stack([picture for _, _, picture in sprites]))
-        # (lights, tiles in view, sprites, 48): awake, then asleep
-        self._awake = np.stack([_under(pictures, light) for light in LADDER])
-        self._asleep = np.stack([_under(pictures, light, asleep=True) for light in LADDER])
         self._player = self._numbers == NUMBER["player"]
+        middle = CENTRE[0] * VIEW[1] + CENTRE[1]
+        self._around = [middle + step for step in (-VIEW[1], -1, 0, 1, VIEW[1])]
+        ladders = (
+            np.stack([_under(pictures, light, asleep) for light in LADDER])
+            for asleep in (False, True)
+        )  # each (lights, tiles in view, sprites, 48)
+        self._ladders = [Templates(ladder) for ladder in ladders]
+        self._near = [Templates(ladder.templates[:, self._around]) for ladder in self._ladders]
 
     def read(self, frames: NDArray[np.uint8]) -> Reading:
         """What frames (T, 144, 144, 3) show."""
@@ -60,17 +65,16 @@ class TileReader:
     def _read(self, frame: NDArray[np.uint8]) -> tuple[Any, ...]:
         rows = frame[: VIEW[1] * TILE].astype(np.float32)[None]
         seen = _coarse(_tiles_in_view(rows))[:, 0]  # (63, 48)
-        middle = CENTRE[0] * VIEW[1] + CENTRE[1]
-        around = [middle + step for step in (-VIEW[1], -1, 0, 1, VIEW[1])]
+        middle = self._around[2]
         best: tuple[float, bool, int] = (np.inf, False, 0)
-        for asleep, ladder in ((False, self._awake), (True, self._asleep)):
-            apart = _apart(seen[around], ladder[:, around])  # (lights, 5, sprites)
+        for asleep, near in zip((False, True), self._near, strict=True):
+            apart = near.apart(seen[self._around])  # (lights, 5, sprites)
             fits = self._player & (self._sleeping == asleep)
             apart[:, 2, ~fits] = np.inf  # the player stands in the middle, nothing else
             light = int(apart.min(-1).sum(-1).argmin())
             best = min(best, (float(apart.min(-1).sum(-1)[light]), asleep, light))
         _, asleep, light = best
-        apart = _apart(seen, (self._asleep if asleep else self._awake)[light])
+        apart = self._ladders[asleep].apart(seen, light)
         apart[middle, ~(self._player & (self._sleeping == asleep))] = np.inf
         apart[np.ix_(np.arange(len(seen)) != middle, self._player)] = np.inf
         which = apart.argmin(-1)
@@ -154,8 +158,17 @@ def _coarse(tiles: NDArray[Any]) -> Floats:
     return np.asarray(means.reshape(*tiles.shape[:-3], -1), np.float32)
 
 
-def _apart(seen: Floats, templates: Floats) -> Floats:
-    """Mean squared difference of tiles (N, 48) and templates (..., N, S, 48): (..., N, S)."""
-    squares = (seen**2).sum(-1)[:, None] + (templates**2).sum(-1)
-    products = np.einsum("nk,...nsk->...ns", seen, templates)
-    return np.asarray((squares - 2 * products) / seen.shape[-1], np.float32)
+class Templates:
+    """Templates (L, N, S, 48) for N tiles each, with their squares."""
+
+    def __init__(self, templates: Floats) -> None:
+        self.templates = np.ascontiguousarray(templates)
+        self.squares = (self.templates**2).sum(-1)
+
+    def apart(self, seen: Floats, light: int | None = None) -> Floats:
+        """Mean squared difference (L, N, S) of tiles (N, 48) and the templates; (N, S) at one
+        light."""
+        at = slice(None) if light is None else light
+        products = (self.templates[at] @ seen[:, :, None])[..., 0]
+        squares = (seen**2).sum(-1)[:, None] + self.squares[at]
+        return np.asarray((squares - 2 * products) / seen.shape[-1], np.float32)
