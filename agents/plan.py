@@ -27,6 +27,7 @@ from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.errors import UsageError
 from nfd_gym.eval import results
 from nfd_gym.games.pusht.env import PushTEnv
+from nfd_gym.games.pusht.pictures import state_of
 from nfd_gym.games.pusht.players import Simulator
 from nfd_gym.games.pusht.readings import angle_between
 from nfd_gym.games.pusht.spec import SIDE, SPEC
@@ -79,8 +80,7 @@ class DreamModel:
         told = torch.from_numpy(2 * paths / SIDE - 1).float()  # as the codec encodes places
         for step in range(paths.shape[1]):
             pose, motion = self.body.step(pose, motion, told[:, step])
-        found = pose.double().numpy()
-        return np.column_stack([(found[:, :4] + 1) * (SIDE / 2), found[:, 4]])
+        return state_of(pose.double().numpy())
 
 
 class TwinModel:

@@ -113,7 +113,9 @@ class Dream:
         infos = []
         for env, task in enumerate(self.tasks):
             happened = [Event(int(self.elapsed[env]), e["type"], e["node"]) for e in events[env]]
-            facts = Facts(_position(eyes[env]), happened, self._frame(env), vectors[env])
+            facts = Facts(
+                _position(eyes[env]), happened, self._frame(env), vectors[env], self._pose(env)
+            )
             rewards[env], terminated[env], terms = task.step(facts)
             infos.append(self._info(env, eyes, events[env], drift, terms))
         truncated = np.zeros(self.num_envs, bool)
@@ -252,8 +254,8 @@ class Dream:
         info: dict[str, Any] = {"reward_terms": terms}
         if eyes[env] is not None:
             info["eye"] = eyes[env]
-        elif self.world.pose_width:
-            info["pose"] = tuple(self.session.state.pose[env].tolist())
+        elif (pose := self._pose(env)) is not None:
+            info["pose"] = pose
         if self.world.body.edits:
             info["events"] = events
         if drift is not None:
@@ -282,6 +284,12 @@ class Dream:
         if not self.world.needs_poses:
             return [None] * self.num_envs
         return [tuple(row) for row in self.session.state.pose.tolist()]
+
+    def _pose(self, env: int) -> tuple[float, ...] | None:
+        """The pose that a body carries which reads it from given frames; None in other worlds."""
+        if self.world.needs_poses or not self.world.pose_width:
+            return None
+        return tuple(self.session.state.pose[env].tolist())
 
     def _events(self) -> list[list[dict[str, Any]]]:
         """What the last action dug or placed, as the real game reports it."""

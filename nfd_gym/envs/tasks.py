@@ -48,6 +48,7 @@ class Facts:
     events: Sequence[EventLike] = ()
     frame: NDArray[np.uint8] | None = None  # (H,W,3), for tasks with `needs_frame`
     action: NDArray[np.float32] | None = None  # (A,) codec vector that produced this tick
+    pose: tuple[float, ...] | None = None  # where the world drew things, if its body reads pictures
 
 
 class Task(Protocol):

@@ -123,7 +123,9 @@ def _student(job: FlatJob) -> None:
         return
     student, teacher = denoiser_of(job, "denoiser"), denoiser_of(job, "denoiser")
     stage = DistilStage(student, teacher, code_of(job), recipe.distil, body_of(job))
-    config = replace(recipe.loop, minutes=recipe.distil.minutes, lr=recipe.distil.lr)
+    config = replace(
+        recipe.loop, minutes=recipe.distil.minutes, lr=recipe.distil.lr, compile=False
+    )  # three nets take turns
     loop.train(stage, tokens_of(job), job.out / "student", config, config.device)
 
 

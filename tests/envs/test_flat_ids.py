@@ -67,3 +67,15 @@ def test_pusht_begins_at_a_state_and_crafter_does_not() -> None:
     other = gymnasium.make("NFD-Crafter-v0", engine="eager")
     with pytest.raises(UsageError, match="begins from pictures"):
         other.reset(options={"state": state})
+
+
+def test_pushts_task_is_told_the_state_that_its_picture_shows() -> None:
+    from nfd_gym.games.pusht.pictures import states
+
+    env = gymnasium.make("NFD-PushT-v0", engine="eager")
+    env.reset(seed=3)
+    env.action_space.seed(3)
+    for _ in range(4):
+        frame, _, _, _, info = env.step(env.action_space.sample())
+        told = [info["reward_terms"][name] for name in ("agent_x", "agent_y", "block_x", "block_y")]
+        assert np.abs(states(frame)[:4] - told).max() < 3.0

@@ -1,7 +1,7 @@
 """PushT states from pictures: what the game draws, in its own pixels."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nfd_gym import shapes
 from nfd_gym.games.pusht.spec import SIDE
@@ -23,3 +23,9 @@ SCENE = shapes.Scene(
 def states(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
     """States (..., 5) that pictures uint8 (..., H, W, 3) show: agent x, y; block x, y, angle."""
     return shapes.read(SCENE, frames)
+
+
+def state_of(pose: ArrayLike) -> NDArray[np.float64]:
+    """States (..., 5) of poses (..., 5), whose places are -1 to 1 over the picture."""
+    values = np.asarray(pose, np.float64)
+    return np.concatenate([(values[..., :4] + 1) * (SIDE / 2), values[..., 4:]], -1)

@@ -1,10 +1,14 @@
-"""The task of PushT in a learned world: the twin's reward and end, from the state that is shown."""
+"""The task of PushT in a learned world: the twin's reward and end, from the state that is shown.
+
+The state is the pose that the world's body carries and the picture is drawn at; in worlds without
+such a body it is read from the picture.
+"""
 
 from typing import Any
 
 from nfd_gym.envs.tasks import Facts
 from nfd_gym.errors import UsageError
-from nfd_gym.games.pusht.pictures import states
+from nfd_gym.games.pusht.pictures import state_of, states
 from nfd_gym.games.pusht.readings import coverage
 from nfd_gym.games.pusht.spec import SUCCESS
 
@@ -14,7 +18,7 @@ STATE = ("agent_x", "agent_y", "block_x", "block_y", "block_angle")
 class PushT:
     """Coverage of the goal, 1 from the success threshold on, where the episode ends.
 
-    The terms are the coverage and the state that was read: pixels of 512 and radians.
+    The terms are the coverage and the state: pixels of 512 and radians.
     """
 
     name = "pusht"
@@ -25,9 +29,12 @@ class PushT:
         """Nothing to remember: a picture says everything."""
 
     def step(self, facts: Facts) -> tuple[float, bool, dict[str, float]]:
-        if facts.frame is None:
+        if facts.pose is not None:
+            state = state_of(facts.pose)
+        elif facts.frame is not None:
+            state = states(facts.frame)
+        else:
             raise UsageError("the task pusht reads frames; run it in a learned world of PushT.")
-        state = states(facts.frame)
         covered = float(coverage(state))
         terms = dict(zip(STATE, state.tolist(), strict=True))
         return min(covered / SUCCESS, 1.0), covered > SUCCESS, {"coverage": covered, **terms}
