@@ -27,7 +27,7 @@ class FlatRecipe:
     pose: PoseLog | None = None  # where recordings keep the poses of a body
     memory: TileMemory | LayerConfig | None = None  # None: the coming view is the last frame
     denoiser: DenoiserConfig
-    loss: ClipLoss | TokenLoss  # on frames; on tokens where there is chance and a map of tiles
+    loss: ClipLoss | TokenLoss  # on frames; on tokens where there is chance
     distil: DistilLoss | None = None  # a student of few steps follows the denoiser; None: no
     loop: LoopConfig
     frames: int  # predicted frames of a training clip
@@ -36,17 +36,18 @@ class FlatRecipe:
     starts: int  # start clips
 
     def __post_init__(self) -> None:
-        if self.denoiser.rays or not self.denoiser.condition:
+        tokens = isinstance(self.loss, TokenLoss)
+        if self.denoiser.rays or not (self.denoiser.condition or tokens):
             raise WorldError(
                 f"recipe {self.name!r}: a flat world's denoiser is conditioned on a view without "
-                "rays; set rays=false and condition=true."
+                "rays; set rays=false and condition=true (only a loss on tokens needs no view)."
             )
-        if isinstance(self.loss, TokenLoss) != isinstance(self.memory, TileMemory):
+        if isinstance(self.memory, TileMemory) and not tokens:
             raise WorldError(
-                f"recipe {self.name!r}: a loss on tokens and a map of tiles go together; set both "
-                "`loss` and `memory`, or neither."
+                f"recipe {self.name!r}: a map of tiles is trained on tokens; set `loss` to a "
+                "TokenLoss."
             )
-        if self.distil is not None and not isinstance(self.loss, TokenLoss):
+        if self.distil is not None and not tokens:
             raise WorldError(
                 f"recipe {self.name!r}: a student is distilled on tokens; set distil=null."
             )

@@ -1,6 +1,6 @@
 """Runs the stages of a flat recipe in order; a stage that has finished is not run again.
 
-OUT/tokenizer.safetensors, frames/ (with the tokens of worlds that have a map), body.safetensors,
+OUT/tokenizer.safetensors, frames/ (with their tokens where there is chance), body.safetensors,
 layers.safetensors, denoiser/, student/ and the world folder. To repeat a stage, delete what it
 wrote.
 """
@@ -94,8 +94,10 @@ def _layers(job: FlatJob) -> None:
 
 def _sources(job: FlatJob) -> None:
     need(job, "frames/lengths.json", "frames")
-    if isinstance(job.recipe.memory, TileMemory):
-        sources.write(job.out / "frames", code_of(job), job.recipe.memory)
+    memory = job.recipe.memory
+    if isinstance(job.recipe.loss, TokenLoss):
+        kept = memory if isinstance(memory, TileMemory) else None
+        sources.write(job.out / "frames", code_of(job), kept)
 
 
 def _denoiser(job: FlatJob) -> None:
@@ -124,7 +126,7 @@ def _student(job: FlatJob) -> None:
     student, teacher = denoiser_of(job, "denoiser"), denoiser_of(job, "denoiser")
     stage = DistilStage(student, teacher, code_of(job), recipe.distil, body_of(job))
     config = replace(
-        recipe.loop, minutes=recipe.distil.minutes, lr=recipe.distil.lr, compile=False
+        recipe.loop, minutes=recipe.distil.minutes, steps=0, lr=recipe.distil.lr, compile=False
     )  # three nets take turns
     loop.train(stage, tokens_of(job), job.out / "student", config, config.device)
 

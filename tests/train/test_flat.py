@@ -24,8 +24,10 @@ from nfd_gym.train.recipe import RecipeError
 from nfd_gym.train.recipes import RECIPES
 from nfd_gym.train.recipes.pusht import PUSHT
 from nfd_gym.train.stages.clips import GIVEN, ClipStage, conditions, rollout
+from nfd_gym.train.stages.distil import DistilLoss
 from nfd_gym.train.stages.frames import ClipBatch, ClipLoader
-from nfd_gym.world import WorldError, load_world
+from nfd_gym.train.stages.tokens import TokenLoss
+from nfd_gym.world import WorldError, WorldSettings, load_world
 
 CODEC = Continuous(2)
 TINY = replace(
@@ -51,6 +53,15 @@ TINY = replace(
     batch=2,
     starts=4,
 )
+
+
+PLAIN = replace(
+    TINY,
+    denoiser=replace(TINY.denoiser, condition=False, causal_every=1),
+    loss=TokenLoss(clean=0.5, own=0.0),
+    distil=DistilLoss(minutes=0.02),
+    settings=WorldSettings(fps=10.0, sigmas=(1.0, 0.5), method="euler", hold=0.0),
+)  # as in the paper: no view, what was is seen in the window alone
 
 
 def dot(seed: int, frames: int) -> Clip:
@@ -140,7 +151,7 @@ def test_parts_of_a_flat_recipe_fit_each_other(name: str) -> None:
     assert (sizes.tokens_h, sizes.tokens_w) == picture.grid and sizes.channels == picture.latents
     assert not picture.depth_channels and recipe.frames > GIVEN
     with pytest.raises(WorldError, match="without rays"):
-        replace(recipe, denoiser=replace(sizes, rays=True))
+        replace(recipe, denoiser=replace(sizes, rays=True, condition=True))
 
 
 def test_what_cannot_be_trained_is_refused(dots: Path, tmp_path: Path) -> None:
@@ -155,13 +166,16 @@ def test_what_cannot_be_trained_is_refused(dots: Path, tmp_path: Path) -> None:
         flat_runner.run(job(dots, tmp_path), "denoiser")
 
 
-def test_recordings_become_a_world_that_is_played(dots: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", [TINY, PLAIN], ids=["view", "plain"])
+def test_recordings_become_a_world_that_is_played(
+    recipe: FlatRecipe, dots: Path, tmp_path: Path
+) -> None:
     """All stages; then the same again changes nothing, steps are undone and states go on."""
-    flat_runner.run(job(dots, tmp_path))
+    flat_runner.run(job(dots, tmp_path, recipe))
     world = load_world(tmp_path / "world")
     assert world.memory.kind == "none" and world.body.kind == "none" and world.splits["train"]
     before = world.fingerprint
-    flat_runner.run(job(dots, tmp_path))
+    flat_runner.run(job(dots, tmp_path, recipe))
     assert load_world(tmp_path / "world").fingerprint == before
     env = gymnasium.make("NFD-v0", world=str(tmp_path / "world"), engine="eager")
     clip, inner = dot(20, 5), env.unwrapped

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages import sources
 from nfd_gym.train.stages.distil import DistilLoss, DistilStage
-from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage, conditions
+from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.world.step import condition_tokens
 
 MEMORY = TileMemory(tile=4, across=5, down=3, side=16)
@@ -77,9 +78,29 @@ def test_the_training_input_is_the_play_input(folder: Path) -> None:
     flat = torch.from_numpy(code).float().flatten(0, 1)
     for first, row in ((0, 1), (0, 5), (0, 11), (12, 13), (12, 20)):
         view = torch.where((age[row] >= 0)[:, None], flat[source[row].long()], stage().unknown)
-        given = conditions(view, age[row])
+        given = stage().condition(view, age[row])
+        assert given is not None
         assert (given - played(folder, first, row)).abs().max() < 2e-3  # float16
     assert source[0].tolist() == list(range(20)) and len(poses) == 21
+
+
+def test_without_a_memory_the_coming_view_is_the_last_frame(folder: Path) -> None:
+    poses = np.load(folder / "poses.npy")
+    source, age = sources.addresses(None, poses, LENGTHS, (4, 5))
+    assert (age == 0).all() and np.array_equal(source[5], 4 * 20 + np.arange(20))
+    assert np.array_equal(source[12], 12 * 20 + np.arange(20))  # a clip's first row is its own
+
+
+def test_clean_frames_are_a_past_and_teach_nothing(folder: Path) -> None:
+    """With all but the last frame clean the loss is that of the last frame's prediction."""
+    batch = next(iter(TokenLoader(folder, 3, 4)))
+    made = stage()
+    made.config = TokenLoss(clean=1.0, blur=0.0, own=0.0)
+    value, _ = made.loss(batch, Moment(0, 0.5, torch.Generator().manual_seed(3), {}))
+    other = replace(batch, target=batch.target.clone())
+    other.target[:, :1] += 1.0  # two frames before the last: out of its window of one
+    again, _ = made.loss(other, Moment(0, 0.5, torch.Generator().manual_seed(3), {}))
+    assert torch.allclose(value, again, atol=1e-6)
 
 
 def test_batches_depend_on_their_number_alone_and_clips_know_their_own_tokens(folder: Path) -> None:

@@ -16,7 +16,7 @@ from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages.clips import FlatBody
-from nfd_gym.train.stages.tokens import TokenBatch, TokenLoss, TokenStage, conditions, draw
+from nfd_gym.train.stages.tokens import TokenBatch, TokenLoss, TokenStage, draw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class DistilStage(TokenStage):
         control, view = self.control(batch), self.blurred(batch, random)
         if draw(random) < config.own:
             view = self.redrawn(batch, view, control, random)
-        condition = conditions(view, batch.age)
+        condition = self.condition(view, batch.age)
         shape = batch.target.shape[:2]
         index = torch.randint(config.steps, shape, generator=random)
         index = torch.where(torch.rand(shape, generator=random) < config.pure, 0, index)

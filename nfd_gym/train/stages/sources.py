@@ -3,7 +3,8 @@
 A tile map shows each place as it last looked, so the view that a world's `TileMemory` gives is made
 of tokens of earlier frames: an address into the recording's own codes for each of them. Training
 reads codes and addresses; no picture and no map is made on the way. `again` are the codes of the
-decoded codes: what a map holds that was drawn by the world itself.
+decoded codes: what a map holds that was drawn by the world itself. Without a memory the coming view
+is the last frame.
 """
 
 import json
@@ -22,7 +23,7 @@ CHUNK = 128  # frames that are coded at once
 
 
 @torch.no_grad()
-def write(folder: Path, tokenizer: Tokenizer, memory: TileMemory) -> None:
+def write(folder: Path, tokenizer: Tokenizer, memory: TileMemory | None) -> None:
     """Side effect: codes.npy and again.npy float16 (rows,N,C), sources.npy int32 and ages.npy int16
     (rows,N) beside the decoded frames; nothing where they are there."""
     if (folder / "ages.npy").exists():
@@ -52,35 +53,43 @@ def write(folder: Path, tokenizer: Tokenizer, memory: TileMemory) -> None:
 
 
 def addresses(
-    memory: TileMemory, poses: NDArray[np.float32], lengths: list[int], grid: tuple[int, int]
+    memory: TileMemory | None, poses: NDArray[np.float32], lengths: list[int], grid: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
     """For every row of clips of `lengths` and each of its N tokens: the address row * N + token of
     what memory shows there before the frame is known, and its age. UNSEEN where it shows nothing;
     a clip's first row has its own tokens."""
-    tokens, side, (x, y) = grid[0] * grid[1], memory.side, memory.middle
+    tokens = grid[0] * grid[1]
     every = np.arange(tokens).reshape(grid)
-    source = np.empty((len(poses), *grid), np.int32)
+    firsts = np.cumsum(lengths) - lengths
+    last = np.maximum(np.arange(len(poses)) - 1, np.repeat(firsts, lengths))
+    source = (last[:, None, None] * tokens + every).astype(np.int32)
     age = np.zeros((len(poses), *grid), np.int16)
+    if memory is not None:
+        for first, length in zip(firsts.tolist(), lengths, strict=True):
+            _remember(memory, poses, slice(first, first + length), source, age)
+    return source.reshape(-1, tokens), age.reshape(-1, tokens)
+
+
+def _remember(
+    memory: TileMemory, poses: NDArray[np.float32], clip: slice, source: NDArray[np.int32],
+    age: NDArray[np.int16],
+) -> None:  # fmt: skip
+    """Side effect: the addresses and ages (rows,h,w) of a clip's rows are those of its map."""
+    side, (x, y), grid = memory.side, memory.middle, source.shape[1:]
+    tokens = grid[0] * grid[1]
+    every = np.arange(tokens).reshape(grid)
     down, right = np.arange(memory.down) - y, np.arange(memory.across) - x
     inside = np.s_[: memory.down, : memory.across]
-    places = poses[:, :2].round().astype(int)
-    first = 0
-    for length in lengths:
-        latest = np.full((side, side), UNSEEN, np.int64)
-        for row in range(first, first + length):
-            at_x, at_y = places[row] % side
-            spots = np.ix_((at_y + down) % side, (at_x + right) % side)
-            last = max(row - 1, first)
-            source[row] = last * tokens + every
-            if row > first:
-                shown = latest[spots]
-                shown[y, x] = last * tokens + every[y, x]
-                source[row][inside] = shown
-                age[row][inside] = np.where(
-                    shown < 0, UNSEEN, np.minimum(last - shown // tokens, OLDEST)
-                )
-            under = latest[at_y, at_x]
-            latest[spots] = row * tokens + every[inside]
-            latest[at_y, at_x] = under
-        first += length
-    return source.reshape(-1, tokens), age.reshape(-1, tokens)
+    latest = np.full((side, side), UNSEEN, np.int64)
+    for row in range(clip.start, clip.stop):
+        at_x, at_y = poses[row, :2].round().astype(int) % side
+        spots = np.ix_((at_y + down) % side, (at_x + right) % side)
+        if row > clip.start:
+            shown = latest[spots]
+            shown[y, x] = source[row, y, x]
+            source[row][inside] = shown
+            known = np.minimum(row - 1 - shown // tokens, OLDEST)
+            age[row][inside] = np.where(shown < 0, UNSEEN, known)
+        under = latest[at_y, at_x]
+        latest[spots] = row * tokens + every[inside]
+        latest[at_y, at_x] = under

@@ -1,10 +1,11 @@
-"""Stage: the denoiser of a world with chance and a tile map, by flow matching on tokens.
+"""Stage: the denoiser of a world with chance, by flow matching on tokens.
 
-Every frame of a clip is drawn from what the map shows before it, in the world's own codes (see
-sources.py). The error is the plain mean square of the code: a weight that depended on what came
-out, on what has changed say, would make it more likely than it is.
+Every frame of a clip is drawn from what memory shows before it, in the world's own codes (see
+sources.py), and from the frames of the window, each at a noise level of its own. The error is the
+plain mean square of the code: a weight that depended on what came out, on what has changed say,
+would make it more likely than it is.
 
-What the map shows is the recording's or, in a share of the batches, the model's own: recorded
+What memory shows is the recording's or, in a share of the batches, the model's own: recorded
 frames half drowned in noise and drawn again. A frame drawn from nothing would show another course
 of events, from which the recording does not follow.
 """
@@ -51,6 +52,7 @@ class TokenLoss:
     pure: float = 0.3  # share of frames at noise level exactly 1, where sampling starts
     mean: float = 0.0  # of the logit-normal levels of the others
     std: float = 1.2
+    clean: float = 0.0  # share of frames at level 0: a past to look at, nothing to learn
     blur: float = 0.3  # most noise on a view
     own: float = 0.4  # share of batches with views that the model drew
     own_from: float = 0.4  # share of the training after which they begin
@@ -124,21 +126,32 @@ class TokenStage:
             view = self.redrawn(batch, view, control, random)
         shape = batch.target.shape[:2]
         sigma = draw_sigma(shape, random, "cpu", config.pure, config.mean, config.std)
+        clean = torch.rand(shape, generator=random) < config.clean
+        clean[:, -1] = False
+        sigma = torch.where(clean, 0.0, sigma)
         noise = torch.randn(batch.target.shape, generator=random)
         noisy = interpolate(batch.target, noise, sigma)
-        out = self.model(noisy, sigma, control, conditions(view, batch.age))
+        out = self.model(noisy, sigma, control, self.condition(view, batch.age))
         error = (out.float() - batch.target).square().mean(-1)  # (B,T,N)
         one = sigma == 1
         with torch.no_grad():
             kind = "own" if own else "given"
             logs = {f"copy_{kind}": (view - batch.target).square().mean().item()}
-            for name, chosen in (("1", one), ("mid", ~one)):
+            for name, chosen in (("1", one), ("mid", ~one & ~clean)):
                 if bool(chosen.any()):
                     logs[f"{kind}_{name}"] = error[chosen].mean().item()
-        return error.mean(), logs
+        return error[~clean].mean(), logs
 
     def picture(self, batch: TokenBatch) -> Tensor | None:
         return None
+
+    def condition(self, view: Tensor, age: Tensor) -> Tensor | None:
+        """Condition tokens (B,T,N,G), as `world.step.condition_tokens` makes them."""
+        sizes = self.model.config
+        if not sizes.condition:
+            return None
+        mask = known(age)[..., None].expand(*age.shape, MASK * sizes.masks)
+        return torch.cat([view, mask], dim=-1)
 
     def control(self, batch: TokenBatch) -> Tensor:
         """(B,T,A+K): the actions and what the body tells."""
@@ -161,18 +174,12 @@ class TokenStage:
         sigma = low + (high - low) * torch.rand(view.shape[:2], generator=random)
         noise = torch.randn(view.shape, generator=random)
         noisy = interpolate(batch.target, noise, sigma)
-        drawn = self.model(noisy, sigma, control, conditions(view, batch.age)).flatten(0, 1)
+        drawn = self.model(noisy, sigma, control, self.condition(view, batch.age)).flatten(0, 1)
         shown = to_float(to_uint8(self.tokenizer.decode(drawn)[0]))
         tokens = self.tokenizer.encode(shown).reshape(len(view), -1, view.shape[-1])  # (B,T*N,C)
         source = batch.source.clamp_min(0).flatten(1)[..., None].expand(-1, -1, view.shape[-1])
         own = tokens.gather(1, source).reshape(view.shape)
         return torch.where((batch.source >= 0)[..., None], own, view)
-
-
-def conditions(view: Tensor, age: Tensor) -> Tensor:
-    """Condition tokens (B,T,N,C+16) of views, as `world.step.condition_tokens` makes them."""
-    mask = known(age)[..., None].expand(*age.shape, MASK)
-    return torch.cat([view, mask], dim=-1)
 
 
 def draw(random: torch.Generator) -> float:
