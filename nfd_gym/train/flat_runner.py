@@ -1,8 +1,8 @@
 """Runs the stages of a flat recipe in order; a stage that has finished is not run again.
 
 OUT/tokenizer.safetensors, frames/ (with their tokens where there is chance), body.safetensors,
-layers.safetensors, denoiser/, student/ and the world folder. To repeat a stage, delete what it
-wrote.
+layers.safetensors, restless.safetensors, denoiser/, student/ and the world folder. To repeat a
+stage, delete what it wrote.
 """
 
 from collections.abc import Callable
@@ -27,10 +27,20 @@ from nfd_gym.train.distributed import Team
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.job import check_source, check_stage, fit_tokenizer, need, run_stages
 from nfd_gym.train.recipe import RecipeError
-from nfd_gym.train.stages import flat_world, frames, layers, push, sources, steps, tokenizer
+from nfd_gym.train.stages import (
+    flat_world,
+    frames,
+    layers,
+    push,
+    restless,
+    sources,
+    steps,
+    tokenizer,
+)
 from nfd_gym.train.stages.clips import ClipStage, FlatBody
 from nfd_gym.train.stages.distil import DistilStage
 from nfd_gym.train.stages.frames import ClipLoader
+from nfd_gym.train.stages.restless import Restless
 from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.train.stages.world import assemble
 
@@ -98,6 +108,9 @@ def _sources(job: FlatJob) -> None:
     if isinstance(job.recipe.loss, TokenLoss):
         kept = memory if isinstance(memory, TileMemory) else None
         sources.write(job.out / "frames", code_of(job), kept)
+        path = job.out / "restless.safetensors"
+        if not path.exists():
+            checkpoint.save(path, dict(restless.fit(job.out / "frames").state_dict()), {})
 
 
 def _denoiser(job: FlatJob) -> None:
@@ -106,7 +119,7 @@ def _denoiser(job: FlatJob) -> None:
     torch.manual_seed(0)
     model, folder, run = Denoiser(recipe.denoiser), job.out / "frames", job.out / "denoiser"
     if isinstance(recipe.loss, TokenLoss):
-        stage = TokenStage(model, code, recipe.loss, body)
+        stage = TokenStage(model, code, recipe.loss, body, restless_of(job))
         loop.train(stage, tokens_of(job), run, recipe.loop, recipe.loop.device)
         return
 
@@ -124,7 +137,9 @@ def _student(job: FlatJob) -> None:
     if recipe.distil is None:
         return
     student, teacher = denoiser_of(job, "denoiser"), denoiser_of(job, "denoiser")
-    stage = DistilStage(student, teacher, code_of(job), recipe.distil, body_of(job))
+    stage = DistilStage(
+        student, teacher, code_of(job), recipe.distil, body_of(job), restless_of(job)
+    )
     config = replace(
         recipe.loop, minutes=recipe.distil.minutes, steps=0, lr=recipe.distil.lr, compile=False
     )  # three nets take turns
@@ -157,6 +172,14 @@ def tokens_of(job: FlatJob) -> Callable[[int, Team], TokenLoader]:
     return lambda first, team: TokenLoader(
         folder, recipe.frames, recipe.batch, 0, first, team.rank, team.ranks
     )
+
+
+def restless_of(job: FlatJob) -> Restless:
+    """The fitted chances that tokens change."""
+    found = Restless(job.recipe.denoiser.channels)
+    path = need(job, "restless.safetensors", "sources")
+    found.load_state_dict(checkpoint.load(path)[0])
+    return found.eval().requires_grad_(False)
 
 
 def code_of(job: FlatJob) -> Tokenizer:

@@ -17,6 +17,7 @@ from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages import sources
 from nfd_gym.train.stages.distil import DistilLoss, DistilStage
+from nfd_gym.train.stages.restless import Restless, fit
 from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.world.step import condition_tokens
 
@@ -57,7 +58,8 @@ def stage(own_from: float = 1.0) -> TokenStage:
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-    return TokenStage(model, tokenizer(), TokenLoss(own_from=own_from, own=1.0, blur=0.0), body)
+    config = TokenLoss(own_from=own_from, own=1.0, blur=0.0)
+    return TokenStage(model, tokenizer(), config, body, Restless(48).requires_grad_(False))
 
 
 def played(folder: Path, first: int, row: int) -> Tensor:
@@ -145,10 +147,34 @@ def test_a_students_loss_is_zero_where_it_is_consistent(folder: Path) -> None:
             base.model.condition.level[2].bias.mul_(scale)
         teacher = copy.deepcopy(base.model)
         config = DistilLoss(steps=4, own=0.0, pure=0.0)
-        made = DistilStage(base.model, teacher, base.tokenizer, config, base.body)
+        made = DistilStage(base.model, teacher, base.tokenizer, config, base.body, base.restless)
         made.grid[1:] = 0.5 * made.grid[1:].clamp_min(0.01)  # no step ends in the recorded frame
         moment = Moment(0, 0.5, torch.Generator().manual_seed(2), dict(base.model.state_dict()))
         value, _ = made.loss(batch, moment)
         assert (value < 1e-8) == consistent
         value.backward()
         assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_weights_know_what_is_shown_and_not_what_comes(folder: Path) -> None:
+    """A kind of token that changes in half of its frames is told apart from one that stays; the
+    weight is that of its surroundings, and the coming frame has no part in it."""
+    random = np.random.default_rng(1)
+    codes = np.zeros((400, 20, 48), np.float16)
+    codes[:, :, 0] = 2.0  # still
+    codes[:, 7] = 0.0
+    codes[:, 7, 1] = np.where(random.random(400) < 0.5, 2.0, -2.0) * 3  # restless
+    source, age = sources.addresses(None, np.zeros((400, 0), np.float32), [400], (4, 5))
+    for name, array in (("codes", codes), ("again", codes), ("sources", source), ("ages", age)):
+        np.save(folder / f"{name}.npy", array)
+    found = fit(folder, count=300)
+    view = torch.from_numpy(codes[:1]).float()[None]
+    chance = found(view).sigmoid()[0, 0]
+    assert 0.4 < chance[7] < 0.6 and chance[12] < 0.05
+    near = found.near(view, torch.zeros(1, 1, 20, dtype=torch.int16), (4, 5))[0, 0]
+    assert (near[[1, 2, 3, 6, 8, 11, 12, 13]] > 0.4).all() and near[19] < 0.05
+    unknown = torch.full((1, 1, 20), -1, dtype=torch.int16)
+    assert not found.near(view, unknown, (4, 5)).any()
+    made, batch = stage(), next(iter(TokenLoader(folder, 3, 4)))
+    other = replace(batch, target=batch.target + 1.0)
+    assert torch.equal(made.weight(batch), made.weight(other))

@@ -45,7 +45,7 @@ CRAFTER = FlatRecipe(
     frames=3,
     batch=12,
     settings=WorldSettings(
-        fps=10.0, sigmas=(1.0, 0.75, 0.5, 0.25), method="euler", temperature=1.0, hold=4.0
+        fps=10.0, sigmas=(1.0, 0.75, 0.5, 0.25), method="euler", temperature=1.0, hold=0.0
     ),
     starts=40,
 )

@@ -16,6 +16,7 @@ from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages.clips import FlatBody
+from nfd_gym.train.stages.restless import Restless
 from nfd_gym.train.stages.tokens import TokenBatch, TokenLoss, TokenStage, draw
 
 
@@ -36,9 +37,9 @@ class DistilStage(TokenStage):
 
     def __init__(
         self, model: Denoiser, teacher: Denoiser, tokenizer: Tokenizer, config: DistilLoss,
-        body: FlatBody,
+        body: FlatBody, restless: Restless,
     ) -> None:  # fmt: skip
-        super().__init__(model, tokenizer, TokenLoss(), body)
+        super().__init__(model, tokenizer, TokenLoss(), body, restless)
         self.teacher, self.distil = teacher.eval().requires_grad_(False), config
         self.grid = sigma_grid(config.steps, config.shift)
 

@@ -2,8 +2,8 @@
 
 Every frame of a clip is drawn from what memory shows before it, in the world's own codes (see
 sources.py), and from the frames of the window, each at a noise level of its own. The error is the
-plain mean square of the code: a weight that depended on what came out, on what has changed say,
-would make it more likely than it is.
+mean square of the code, weighted by what is shown before the frame (see restless.py): a weight that
+depended on what came out, on what has changed say, would make it more likely than it is.
 
 What memory shows is the recording's or, in a share of the batches, the model's own: recorded
 frames half drowned in noise and drawn again. A frame drawn from nothing would show another course
@@ -27,6 +27,7 @@ from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages.clips import FlatBody
+from nfd_gym.train.stages.restless import Restless
 
 MASK = 16  # numbers of a mask in a token
 REDRAWN = (0.2, 0.8)  # noise levels from which recorded frames are drawn again
@@ -49,11 +50,12 @@ class TokenBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenLoss:
-    pure: float = 0.3  # share of frames at noise level exactly 1, where sampling starts
-    mean: float = 0.0  # of the logit-normal levels of the others
-    std: float = 1.2
+    pure: float = 0.2  # share of frames at noise level exactly 1, where sampling starts
+    mean: float = 0.5  # of the logit-normal levels of the others: choices are made near noise
+    std: float = 1.0
     clean: float = 0.0  # share of frames at level 0: a past to look at, nothing to learn
     blur: float = 0.3  # most noise on a view
+    focus: float = 15.0  # extra weight of a token that is sure to become another thing
     own: float = 0.4  # share of batches with views that the model drew
     own_from: float = 0.4  # share of the training after which they begin
 
@@ -111,9 +113,11 @@ class TokenStage:
     name = "denoiser"
 
     def __init__(
-        self, model: Denoiser, tokenizer: Tokenizer, config: TokenLoss, body: FlatBody
-    ) -> None:
+        self, model: Denoiser, tokenizer: Tokenizer, config: TokenLoss, body: FlatBody,
+        restless: Restless,
+    ) -> None:  # fmt: skip
         self.model, self.tokenizer, self.config, self.body = model, tokenizer, config, body
+        self.restless = restless
         sizes = tokenizer.config
         grey = torch.full((1, sizes.height, sizes.width, 3), 127, dtype=torch.uint8)
         self.unknown = tokenizer.encode(to_float(grey))[0]  # (N,C): where memory shows nothing
@@ -140,7 +144,7 @@ class TokenStage:
             for name, chosen in (("1", one), ("mid", ~one & ~clean)):
                 if bool(chosen.any()):
                     logs[f"{kind}_{name}"] = error[chosen].mean().item()
-        return error[~clean].mean(), logs
+        return (error * self.weight(batch))[~clean].mean(), logs
 
     def picture(self, batch: TokenBatch) -> Tensor | None:
         return None
@@ -152,6 +156,11 @@ class TokenStage:
             return None
         mask = known(age)[..., None].expand(*age.shape, MASK * sizes.masks)
         return torch.cat([view, mask], dim=-1)
+
+    def weight(self, batch: TokenBatch) -> Tensor:
+        """Weights (B,T,N) of the tokens, from what memory shows alone."""
+        near = self.restless.near(batch.view, batch.age, self.tokenizer.config.grid)
+        return 1.0 + self.config.focus * near
 
     def control(self, batch: TokenBatch) -> Tensor:
         """(B,T,A+K): the actions and what the body tells."""
