@@ -21,7 +21,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
-from agents.lanes import Setup, add_arguments, make_vector, setup_of
+from agents.lanes import TASK, Setup, add_arguments, make_vector, setup_of
 from agents.rivals import KINDS, Rival, make_rival
 from agents.saving import write_whole
 from agents.sb3_vec import lane_infos
@@ -172,11 +172,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             setup = setup_for(args, env)
             films = None if args.no_films else args.out / f"{label(word)}-{env}"
             scores.append(score(rival, setup, args.episodes, args.seed, films))
-            print(f"{env:18} {args.task:8} {rival.name:32} {scores[-1].interval}", flush=True)
+            print(
+                f"{env:18} {args.task or '-':8} {rival.name:32} {scores[-1].interval}", flush=True
+            )
     command = "python -m agents.evaluate " + shlex.join(arguments)
     save(scores, args.out, command)
     if args.publish:
-        results.publish(f"agents.scores.{args.task}", {"table": table(scores)}, command)
+        results.publish(f"agents.scores.{args.task or TASK}", {"table": table(scores)}, command)
     return 0
 
 
@@ -185,7 +187,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m agents.evaluate", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter, conflict_handler="resolve",
     )  # fmt: skip
-    add_arguments(parser, lanes=4, horizon=400, world_seed=HELD_OUT_WORLD)
+    add_arguments(parser, lanes=4, horizon=400, world_seed=HELD_OUT_WORLD, split="test")
     add_scoring_arguments(parser)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for scores and films")

@@ -20,6 +20,8 @@ from nfd_gym.errors import UsageError
 from nfd_gym.runtime.resize import resize
 from nfd_gym.world import World
 
+TASK = "explore"  # where neither an id nor a user says one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
@@ -27,7 +29,8 @@ class Setup:
 
     env: str = "NFD-Minecraft-v0"
     world: str | World | None = None  # of a dream; None: the one that the id names
-    task: str | None = "explore"
+    task: str | None = None  # None: the one that the id names, else "explore"
+    split: str | None = "train"  # start clips of a dream; scores are made on "test"
     action_space: str = "discrete"
     lanes: int = 16
     horizon: int = 200  # an episode's length; short, because dreams drift
@@ -75,7 +78,8 @@ def make_vector(setup: Setup, size: tuple[int, int] | None = None) -> VectorEnv[
     if "world" not in given:
         raise UsageError(f"{setup.env} names no world; give --world FOLDER.")
     given |= {
-        "task": setup.task,
+        "task": setup.task or given.get("task", TASK),
+        "split": setup.split,
         "action_space": setup.action_space,
         "max_episode_steps": setup.horizon,
         "max_drift": setup.max_drift,
@@ -96,7 +100,7 @@ def _real(setup: Setup, size: tuple[int, int] | None) -> gymnasium.Env[Any, Any]
     given: dict[str, Any] = {}
     if gymnasium.spec(setup.env).entry_point == nfd_gym.LUANTI_ENV:
         given = {
-            "task": setup.task,
+            "task": setup.task or TASK,
             "action_space": setup.action_space,
             "world_seed": setup.world_seed,
         }
@@ -127,7 +131,10 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     add = parser.add_argument_group("where the agent lives").add_argument
     add("--env", default=usual.env, help=f"NFD-Minecraft-v0, NFD-v0 or Luanti-v0 ({usual.env})")
     add("--world", help="world folder or name of a dream (default: the one that the id names)")
-    add("--task", default=usual.task, choices=tuple(TASKS), help=f"({usual.task})")
+    add("--task", default=usual.task, choices=tuple(TASKS),
+        help=f"of the island (the id's own, else {TASK})")  # fmt: skip
+    add("--split", default=usual.split, choices=("train", "test"),
+        help=f"start clips of a dream ({usual.split})")  # fmt: skip
     add("--action-space", default=usual.action_space,
         help=f"multidiscrete, discrete or box ({usual.action_space})")  # fmt: skip
     add("--lanes", type=int, default=usual.lanes, help=f"episodes at the same time ({usual.lanes})")

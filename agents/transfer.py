@@ -28,7 +28,7 @@ from agents.evaluate import (
     score,
     setup_for,
 )
-from agents.lanes import Setup, add_arguments
+from agents.lanes import TASK, Setup, add_arguments
 from agents.rivals import KINDS, make_rival
 from agents.saving import write_whole
 from agents.scores import Interval, apart, hacking, rank_interval
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{word:40} dream {dream.interval}   real {real.interval}", flush=True)
     figures = compare(rows)
     figures["task"], figures["episodes"], figures["horizon"] = (
-        args.task,
+        args.task or TASK,
         args.episodes,
         args.horizon,
     )
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_whole(args.out / "transfer.json", (text + "\n").encode())
     plot(rows, figures, args.out / "transfer.png")
     if args.publish:
-        results.publish(f"agents.transfer.{args.task}", figures, command)
+        results.publish(f"agents.transfer.{args.task or TASK}", figures, command)
     print(verdict(figures))
     return 0
 
@@ -224,7 +224,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m agents.transfer", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    add_arguments(parser, lanes=4, horizon=400, world_seed=HELD_OUT_WORLD)
+    add_arguments(parser, lanes=4, horizon=400, world_seed=HELD_OUT_WORLD, split="test")
     add_scoring_arguments(parser)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for scores, table and plot")

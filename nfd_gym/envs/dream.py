@@ -50,7 +50,7 @@ class Dream:
         self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
         self.tasks = [self._task() for _ in range(num_envs)]
         self.starts = starts_of(self.world)
-        if how.start_index or how.num_starts is not None:
+        if how.start_index or how.num_starts is not None or how.split is not None:
             self._range()
         self.session = session or Session(
             self.world, num_envs=num_envs, engine=how.engine, steps=how.steps,
@@ -230,10 +230,11 @@ class Dream:
         )
 
     def _draw_start(self, rng: np.random.Generator) -> int:
-        first, count = self._range()
-        return int(rng.integers(first, first + count))
+        indices = self._range()
+        return indices[int(rng.integers(len(indices)))]
 
-    def _range(self) -> tuple[int, int]:
+    def _range(self) -> list[int]:
+        """Indices of the start clips that episodes begin from."""
         total, first = len(self.starts), self.how.start_index
         count = total - first if self.how.num_starts is None else self.how.num_starts
         if first < 0 or count < 1 or first + count > total:
@@ -241,7 +242,15 @@ class Dream:
                 f"start_index={first}, num_starts={self.how.num_starts} must lie within the "
                 f"{total} start clips of world {self.world.name!r}."
             )
-        return first, count
+        split, names = self.how.split, self.starts.names
+        kept = names if split is None else self.world.splits.get(split, [])
+        indices = [index for index in range(first, first + count) if names[index] in kept]
+        if not indices:
+            raise UsageError(
+                f"world {self.world.name!r} has no start clips of the split {split!r} there; leave "
+                "split out."
+            )
+        return indices
 
     def _info(
         self,

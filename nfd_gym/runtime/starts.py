@@ -38,11 +38,15 @@ class Starts:
         self._read: OrderedDict[int, Start] = OrderedDict()
 
     def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def names(self) -> list[str]:
         if self._names is None:
             source = self._open()
             self._names = list(source.names)
             _close(source)
-        return len(self._names)
+        return self._names
 
     def clip(self, index: int) -> Start:
         """Start clip `index`."""

@@ -1,6 +1,7 @@
 """The single env keeps Gymnasium's contract, and a dream is a value."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nfd_gym.envs.vector_env import NFDVectorEnv
 from nfd_gym.model.device import DeviceError
 from nfd_gym.runtime.engines.engine import EngineError
 from nfd_gym.runtime.state import StateError
-from nfd_gym.world import World, WorldError
+from nfd_gym.world import World, WorldError, load_world
 from tests.camera import camera_clip
 from tests.conftest import alike, make_tiny_world
 
@@ -146,6 +147,22 @@ def test_starts_can_be_chosen_and_limited(tiny_world_path: Path) -> None:
         env.reset(options={"start": 5})
     with pytest.raises(ValueError, match="must lie within the 5 start clips"):
         make(tiny_world_path, start_index=4, num_starts=2)
+
+
+def test_episodes_begin_in_the_split_that_is_asked_for(tiny_world_path: Path) -> None:
+    world = load_world(tiny_world_path)
+    for split in ("train", "test"):
+        env = make(tiny_world_path, split=split)
+        dream = env.unwrapped.dream  # type: ignore[attr-defined]
+        begun = set()
+        for seed in range(20):
+            env.reset(seed=seed)
+            begun.add(dream.starts.names[dream.begun[0].clip])
+        assert begun == set(world.splits[split])
+    with pytest.raises(ValueError, match="split is 'train', 'test' or None"):
+        make(tiny_world_path, split="val")
+    with pytest.raises(ValueError, match="no start clips of the split 'test'"):
+        NFDEnv(replace(world, splits={}), split="test")
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 20])
