@@ -192,6 +192,7 @@ def make_camera_world() -> World:
         codec=KeysAndMouse(camera=Camera(72.0)),
         memory=TurningMemory(),
         body=TurningBody(),
+        splits={"train": ["turn-0", "turn-1"], "test": ["turn-2"]},  # as camera_clip names them
         **make_nets(tokenizer, given),  # type: ignore[arg-type]
     )
 
