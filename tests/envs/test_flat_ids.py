@@ -8,7 +8,7 @@ import nfd_gym  # noqa: F401  registers the ids
 from nfd_gym.errors import UsageError
 from nfd_gym.world import WorldError
 
-WIDTHS = {"NFD-Crafter-v0": 2, "NFD-PushT-v0": 5}
+WIDTHS = {"NFD-Crafter-v0": 3, "NFD-PushT-v0": 5}
 
 
 @pytest.mark.parametrize("name", WIDTHS)
