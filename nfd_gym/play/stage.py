@@ -157,7 +157,7 @@ class Stage:
     def map(self) -> np.ndarray:
         """What the world remembers, from above (h, w, 3)."""
         try:
-            return np.asarray(self.raw.map())
+            return np.asarray(self.raw.map()[0])
         except (AttributeError, NfdError):
             raise CannotError(f"{self.title} remembers no map") from None
 

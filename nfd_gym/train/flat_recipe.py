@@ -34,6 +34,7 @@ class FlatRecipe:
     batch: int  # clips a step and process
     settings: WorldSettings
     starts: int  # start clips
+    begins: tuple[tuple[str, int], ...] = ()  # what logs of their last row must say: nobody sleeps
 
     def __post_init__(self) -> None:
         tokens = isinstance(self.loss, TokenLoss)

@@ -155,7 +155,7 @@ def _world(job: FlatJob) -> None:
         recipe.world, source, code, denoiser, memory_of(job), body_of(job), recipe.settings,
         about,
     )  # fmt: skip
-    flat_world.export(made, source, job.out / recipe.world, recipe.starts)
+    flat_world.export(made, source, job.out / recipe.world, recipe.starts, recipe.begins)
 
 
 def denoiser_of(job: FlatJob, stage: str) -> Denoiser:

@@ -6,6 +6,11 @@ import pytest
 
 import nfd_gym  # noqa: F401  registers the ids
 from nfd_gym.errors import UsageError
+from nfd_gym.games.crafter import sprites
+from nfd_gym.games.crafter.tiles import TileReader
+from nfd_gym.play.stage import Stage
+from nfd_gym.runtime.open_world import open_world
+from nfd_gym.runtime.starts import starts_of
 from nfd_gym.world import WorldError
 
 WIDTHS = {"NFD-Crafter-v0": 3, "NFD-PushT-v0": 5}
@@ -48,6 +53,8 @@ def test_crafters_memory_draws_a_map() -> None:
     for _ in range(6):
         env.step(2)
     assert np.asarray(env.map()).shape[-1] == 3 and before.any()
+    chart = Stage(env, "crafter").map()
+    assert chart.ndim == 3 and np.array_equal(chart, env.map()[0])
     env.close()
 
 
@@ -79,3 +86,10 @@ def test_pushts_task_is_told_the_state_that_its_picture_shows() -> None:
         frame, _, _, _, info = env.step(env.action_space.sample())
         told = [info["reward_terms"][name] for name in ("agent_x", "agent_y", "block_x", "block_y")]
         assert np.abs(states(frame)[:4] - told).max() < 3.0
+
+
+def test_nobody_sleeps_where_an_episode_of_crafter_begins() -> None:
+    world = open_world("crafter")
+    reader, starts = TileReader(sprites.tiles()), starts_of(world)
+    frames = np.stack([starts.clip(index).frames[-1] for index in range(len(starts))])
+    assert not reader.read(frames).asleep.any()

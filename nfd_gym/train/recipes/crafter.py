@@ -48,4 +48,5 @@ CRAFTER = FlatRecipe(
         fps=10.0, sigmas=(1.0, 0.75, 0.5, 0.25), method="euler", temperature=1.0, hold=0.0
     ),
     starts=40,
+    begins=(("asleep", 0),),
 )

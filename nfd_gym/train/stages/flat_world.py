@@ -14,9 +14,13 @@ from nfd_gym.train.stages.world import new_starts, write_world
 from nfd_gym.world import World
 
 
-def export(world: World, source: Source, folder: Path, starts: int, seed: int = 0) -> World:
+def export(
+    world: World, source: Source, folder: Path, starts: int,
+    begins: tuple[tuple[str, int], ...] = (), seed: int = 0,
+) -> World:  # fmt: skip
     """Writes a world with `starts` start clips, one a recording, from its first half: late frames
-    may be ends. Returns the world with its drift statistics and splits."""
+    may be ends. In their last row every log named in `begins` has the value given there. Returns
+    the world with its drift statistics and splits."""
     random, tail = np.random.default_rng(seed), world.denoiser.config.window + 1
 
     def cuts() -> Iterator[Clip]:
@@ -24,7 +28,9 @@ def export(world: World, source: Source, folder: Path, starts: int, seed: int = 
             half = source.lengths[index] // 2
             if half >= tail:
                 last = int(random.integers(tail, half + 1))
-                yield source.read(index, last - tail, last)
+                clip = source.read(index, last - tail, last)
+                if all(clip.state[name][-1] == value for name, value in begins):
+                    yield clip
 
     def code(clip: Clip) -> Tensor:
         return codes(world.tokenizer, torch.from_numpy(clip.frames[None, -1:]))[0]
