@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionCodec
 from nfd_gym.errors import UsageError
-from nfd_gym.model.pixels import to_uint8
 from nfd_gym.runtime.forked import about_to_run
 from nfd_gym.runtime.resize import resize, resize_depth
-from nfd_gym.runtime.starts import Start
+from nfd_gym.runtime.starts import Start, drawn_start
 from nfd_gym.settings import nearest
 from nfd_gym.world import World
 
@@ -30,7 +29,9 @@ def own_start(
                 f"no reset option {name!r}; did you mean {nearest(str(name), OPTIONS)!r}?"
             )
     if "state" in options:
-        return _drawn_start(options, codec, world)
+        if len(options) > 1:
+            raise UsageError("give options['state'] alone: the frame is drawn from it.")
+        return drawn_start(world, np.asarray(options["state"], np.float64))
     if "frames" not in options:
         if beside := [name for name in ("actions", "depth", "eye") if name in options]:
             raise UsageError(f"options {beside} describe frames; give 'frames' too.")
@@ -65,26 +66,6 @@ def own_start(
     about_to_run()
     pictures = resize(torch.from_numpy(np.ascontiguousarray(frames[tail])), world.size).numpy()
     return Start(pictures, vectors[tail], depth[tail], eye[tail])
-
-
-def _drawn_start(options: Mapping[str, Any], codec: ActionCodec, world: World) -> Start:
-    """The start at options["state"], drawn by the world itself where its memory draws poses."""
-    posed, drawn = getattr(world.body, "posed", None), getattr(world.memory, "render", None)
-    if posed is None or drawn is None:
-        raise UsageError(
-            f"world {world.name!r} begins from pictures, not from a state; give options['frames']."
-        )
-    if len(options) > 1:
-        raise UsageError("give options['state'] alone: the frame is drawn from it.")
-    state = np.asarray(options["state"], np.float64)
-    if state.shape != (world.pose_width,) or not np.isfinite(state).all():
-        raise UsageError(
-            f"options['state'] must be {world.pose_width} finite numbers, got {state!r}."
-        )
-    about_to_run()
-    frame = to_uint8(drawn(posed(torch.from_numpy(state).float()[None]))).numpy()
-    empty = np.zeros((1, 0, 0), np.uint16)
-    return Start(frame, codec.encode(codec.noop())[None], empty, np.zeros((1, 0), np.float32))
 
 
 def _depth(depth: Any, frames: NDArray[np.uint8], world: World) -> NDArray[np.uint16]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nfd_gym.data import Source
 from nfd_gym.errors import UsageError
+from nfd_gym.model.pixels import to_uint8
 from nfd_gym.runtime.forked import about_to_run
 from nfd_gym.runtime.resize import resize, resize_depth
 from nfd_gym.world import World, WorldError
@@ -101,6 +102,23 @@ def starts_of(world: World) -> Starts:
     if world not in _shared:
         _shared[world] = Starts(world)
     return _shared[world]
+
+
+def drawn_start(world: World, state: NDArray[np.float64]) -> Start:
+    """The start at a state (P,), drawn by the world itself where its memory draws poses."""
+    posed, drawn = getattr(world.body, "posed", None), getattr(world.memory, "render", None)
+    if posed is None or drawn is None:
+        raise UsageError(
+            f"world {world.name!r} begins from pictures, not from a state; give options['frames']."
+        )
+    if state.shape != (world.pose_width,) or not np.isfinite(state).all():
+        raise UsageError(
+            f"options['state'] must be {world.pose_width} finite numbers, got {state!r}."
+        )
+    about_to_run()
+    frame = to_uint8(drawn(posed(torch.from_numpy(state).float()[None]))).numpy()
+    noop = world.codec.encode(world.codec.noop())[None]
+    return Start(frame, noop, np.zeros((1, 0, 0), np.uint16), np.zeros((1, 0), np.float32))
 
 
 def _close(source: Any) -> None:
