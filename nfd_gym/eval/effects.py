@@ -20,7 +20,6 @@ from nfd_gym.world import World
 
 VERBS = ("move", "collect", "place", "make", "sleep")
 TAKEN = {NUMBER[where]: thing for thing in CERTAIN for where in COLLECT[thing].where}
-SHOWN = {"stone": "stone", "table": "table", "furnace": "furnace", "plant": "plant"}
 
 
 def effect_table(
@@ -124,5 +123,5 @@ def shown(
         out[i] = effect(verb, told, counts[i], old.view[i], facing)
         if verb == "place":
             x, y = CENTRE + facing
-            out[i] &= int(new.view[i][x, y]) == NUMBER[SHOWN[told.partition("_")[2]]]
+            out[i] &= int(new.view[i][x, y]) == NUMBER[told.partition("_")[2]]
     return out

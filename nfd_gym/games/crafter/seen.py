@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nfd_gym.games.crafter.paths import marked, shortest
 from nfd_gym.games.crafter.players import Achiever
 from nfd_gym.games.crafter.readings import CENTRE, HudReader
-from nfd_gym.games.crafter.spec import AREA, COUNTS, NUMBER, VIEW
+from nfd_gym.games.crafter.spec import AREA, COUNTS, VIEW
 from nfd_gym.games.crafter.tiles import TileReader
 
 BEGIN = (AREA[0] // 2, AREA[1] // 2)  # where episodes of the game begin
@@ -62,6 +62,6 @@ class Scout(Achiever):
         """Towards the nearest tile that was never in view."""
         unseen = marked(self.map, ("none",))
         unseen[[0, -1]], unseen[:, [0, -1]] = False, False
-        way = shortest(self.enter, self.at, unseen & (self.map == NUMBER["none"]))
+        way = shortest(self.enter, self.at, unseen)
         self._way, self._aim = way, ("explore",)
         return self._follow() if way else None

@@ -15,9 +15,9 @@ from nfd_gym.diffusion.consistency import Denoise, discrete_loss, sigma_grid
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
-from nfd_gym.train.stages.clips import FlatBody
+from nfd_gym.train.stages.clips import FlatBody, draw
 from nfd_gym.train.stages.restless import Restless
-from nfd_gym.train.stages.tokens import TokenBatch, TokenLoss, TokenStage, draw
+from nfd_gym.train.stages.tokens import TokenBatch, TokenLoss, TokenStage
 
 
 @dataclass(frozen=True, kw_only=True)

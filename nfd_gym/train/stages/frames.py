@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from nfd_gym.data import DataError, Source
 from nfd_gym.data.clip import Clip
 from nfd_gym.memory import Memory, MemoryState
+
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
@@ -78,41 +81,54 @@ def decode(
     note.write_text(json.dumps(lengths))
 
 
-class ClipLoader:
-    """Endless random clips, with a memory that holds none of what was shown before; batch n depends
-    on (seed, n) alone."""
+class RandomClips(Generic[Drawn]):
+    """Endless batches of random clips; batch n depends on (seed, n) alone. `drawn` makes one."""
 
     def __init__(
-        self, folder: Path, memory: Memory, frames: int, batch: int, seed: int = 0, first: int = 0,
-        rank: int = 0, ranks: int = 1,
+        self, folder: Path, frames: int, batch: int, seed: int = 0, first: int = 0, rank: int = 0,
+        ranks: int = 1,
     ) -> None:  # fmt: skip
-        self.frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
-        self.actions = np.load(folder / "actions.npy", allow_pickle=False)
-        self.poses = np.load(folder / "poses.npy", allow_pickle=False)
-        self.memory = memory
         lengths = np.array(json.loads((folder / "lengths.json").read_text()))
         places = np.maximum(0, lengths - frames)  # a clip's own first frame is not predicted
         self.ends, self.firsts = np.cumsum(places), np.cumsum(lengths) - lengths
-        self.window, self.batch = frames + 1, batch
+        self.frames, self.batch = frames, batch
         self.seed, self.number, self.rank, self.ranks = seed, first, rank, ranks
         if not len(places) or not self.ends[-1]:
             raise DataError(f"no clip has more than {frames} frames; record longer ones.")
 
-    def __iter__(self) -> Generator[ClipBatch]:
+    def __iter__(self) -> Generator[Drawn]:
         while True:
             address = self.number * self.ranks + self.rank
             self.number += 1
             yield self.drawn(np.random.default_rng(np.random.SeedSequence([self.seed, address])))
 
-    def drawn(self, random: np.random.Generator) -> ClipBatch:
+    def drawn(self, random: np.random.Generator) -> Drawn:
         """One batch."""
+        raise NotImplementedError
+
+    def begins(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """Random rows (batch,) that `frames` rows of the same recording follow."""
         place = random.integers(self.ends[-1], size=self.batch)
         clip = np.searchsorted(self.ends, place, side="right")
-        inside = place - np.concatenate([[0], self.ends])[clip]
-        first = self.firsts[clip] + inside
-        rows = first[:, None] + np.arange(self.window)
+        found: NDArray[np.int64] = self.firsts[clip] + place - np.append(0, self.ends)[clip]
+        return found
+
+
+class ClipLoader(RandomClips[ClipBatch]):
+    """Frames, actions and poses, with a memory that holds none of what was shown before."""
+
+    def __init__(self, folder: Path, memory: Memory, *args: int, **kwargs: int) -> None:
+        super().__init__(folder, *args, **kwargs)
+        self.pictures = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+        self.actions = np.load(folder / "actions.npy", allow_pickle=False)
+        self.poses = np.load(folder / "poses.npy", allow_pickle=False)
+        self.memory = memory
+
+    def drawn(self, random: np.random.Generator) -> ClipBatch:
+        """One batch."""
+        rows = self.begins(random)[:, None] + np.arange(self.frames + 1)
         return ClipBatch(
-            torch.from_numpy(self.frames[rows]),
+            torch.from_numpy(self.pictures[rows]),
             torch.from_numpy(self.actions[rows]),
             torch.from_numpy(self.poses[rows]),
             self.memory.start(torch.zeros(0), torch.zeros(0), torch.zeros(0)),

@@ -10,8 +10,6 @@ frames half drowned in noise and drawn again. A frame drawn from nothing would s
 of events, from which the recording does not follow.
 """
 
-import json
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nfd_gym.data import DataError
 from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.memory.tiles import known
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
-from nfd_gym.train.stages.clips import FlatBody
+from nfd_gym.train.stages.clips import FlatBody, draw
+from nfd_gym.train.stages.frames import RandomClips
 from nfd_gym.train.stages.restless import Restless
 
 MASK = 16  # numbers of a mask in a token
@@ -60,37 +58,20 @@ class TokenLoss:
     own_from: float = 0.4  # share of the training after which they begin
 
 
-class TokenLoader:
-    """Endless random clips; batch n depends on (seed, n) alone."""
+class TokenLoader(RandomClips[TokenBatch]):
+    """Tokens, and what memory shows of them."""
 
-    def __init__(
-        self, folder: Path, frames: int, batch: int, seed: int = 0, first: int = 0, rank: int = 0,
-        ranks: int = 1,
-    ) -> None:  # fmt: skip
+    def __init__(self, folder: Path, *args: int, **kwargs: int) -> None:
+        super().__init__(folder, *args, **kwargs)
         self.codes, self.again, self.actions, self.poses, self.sources, self.ages = (
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in ("codes", "again", "actions", "poses", "sources", "ages")
         )
-        lengths = np.array(json.loads((folder / "lengths.json").read_text()))
-        places = np.maximum(0, lengths - frames)  # a clip's own first frame is not predicted
-        self.ends, self.firsts = np.cumsum(places), np.cumsum(lengths) - lengths
-        self.frames, self.batch = frames, batch
-        self.seed, self.number, self.rank, self.ranks = seed, first, rank, ranks
-        if not len(places) or not self.ends[-1]:
-            raise DataError(f"no clip has more than {frames} frames; record longer ones.")
-
-    def __iter__(self) -> Generator[TokenBatch]:
-        while True:
-            address = self.number * self.ranks + self.rank
-            self.number += 1
-            yield self.drawn(np.random.default_rng(np.random.SeedSequence([self.seed, address])))
 
     def drawn(self, random: np.random.Generator) -> TokenBatch:
         """One batch; each clip's map holds codes of recorded frames or of frames drawn by the
         world."""
-        place = random.integers(self.ends[-1], size=self.batch)
-        clip = np.searchsorted(self.ends, place, side="right")
-        first = self.firsts[clip] + place - np.concatenate([[0], self.ends])[clip] + 1
+        first = self.begins(random) + 1
         rows = first[:, None] + np.arange(self.frames)
         source, age = self.sources[rows].astype(np.int64), self.ages[rows]
         count = self.codes.shape[1]
@@ -189,7 +170,3 @@ class TokenStage:
         source = batch.source.clamp_min(0).flatten(1)[..., None].expand(-1, -1, view.shape[-1])
         own = tokens.gather(1, source).reshape(view.shape)
         return torch.where((batch.source >= 0)[..., None], own, view)
-
-
-def draw(random: torch.Generator) -> float:
-    return float(torch.rand((), generator=random))
