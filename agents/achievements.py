@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import nfd_gym  # noqa: F401  registers the worlds
 from agents.scores import interval
-from nfd_gym.command import guarded
+from nfd_gym.command import parse_and_run
 from nfd_gym.eval import results
 from nfd_gym.games.crafter.env import CrafterEnv
 from nfd_gym.games.crafter.readings import HudReader
@@ -115,6 +115,9 @@ def main(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     settle()
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m agents.achievements", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     add_arguments(parser)
-    sys.exit(guarded("agents.achievements", lambda: main(parser.parse_args())))
+    sys.exit(parse_and_run(parser, main, sys.argv[1:]))

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.scores import interval
-from nfd_gym.command import guarded
+from nfd_gym.command import parse_and_run
 from nfd_gym.data import open_source
 from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.errors import UsageError
@@ -239,6 +239,9 @@ def main(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     settle()
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m agents.plan", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     add_arguments(parser)
-    sys.exit(guarded("agents.plan", lambda: main(parser.parse_args())))
+    sys.exit(parse_and_run(parser, main, sys.argv[1:]))
