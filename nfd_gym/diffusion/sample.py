@@ -1,5 +1,6 @@
 """Samplers, as functions over a callable. Randomness comes in as the noise argument."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -25,15 +26,22 @@ def integrate(
 ) -> Tensor:  # fmt: skip
     """Solve the flow from pure noise over falling levels `sigmas` (the first is 1) down to 0.
 
-    "euler", or "heun" with two evaluations an interval. The last interval ends in the clean
-    prediction itself, so the last evaluation is always at the last level.
+    "euler"; "heun" with two evaluations an interval; or "dpm", DPM-Solver++(2M) (arXiv 2211.01095),
+    which carries the clean prediction on along the line through the last two, in the logarithm of
+    signal over noise. The last interval ends in the clean prediction itself, so the last evaluation
+    is always at the last level.
     """
-    x = noise
+    x, last, before = noise, noise, 1.0
     for now, after in zip(sigmas, [*sigmas[1:], 0.0], strict=True):
         clean = predict(x, now)
         if after == 0.0:
             return clean
-        slope = (x - clean) / max(now, floor)
+        ahead = clean
+        if method == "dpm" and before < 1.0:  # pure noise has no signal to take a logarithm of
+            ratio = _log_snr(now, after) / _log_snr(before, now)
+            ahead = clean + ratio / 2 * (clean - last)
+        last, before = clean, now
+        slope = (x - ahead) / max(now, floor)
         if method == "heun":
             guess = x + (after - now) * slope
             slope = (slope + (guess - predict(guess, after)) / max(after, floor)) / 2
@@ -41,7 +49,12 @@ def integrate(
     return x
 
 
-METHODS = ("refine", "euler", "heun")
+def _log_snr(now: float, after: float) -> float:
+    """How far the logarithm of signal over noise grows from one level to the next."""
+    return math.log((1 - after) / after) - math.log((1 - now) / now)
+
+
+METHODS = ("refine", "euler", "heun", "dpm")
 
 
 Cache = Any  # keys and values of past frames; samplers hand it on and never look inside

@@ -16,10 +16,13 @@ from torch import Tensor
 
 from nfd_gym import settings
 from nfd_gym.memory import Edit, View
-from nfd_gym.model.pixels import to_float
+from nfd_gym.model.pixels import to_float, to_uint8
 
 UNSEEN = -1
 OLDEST = 10_000  # steps; a tile does not grow older
+CHANGED = 12.0  # root mean square of grey levels from which a tile below the view is another one
+GRID = 4  # numbers of a token's mask along its side
+LASTS = 3  # steps that one of them tells of; 45 in all
 
 
 def known(age: Tensor) -> Tensor:
@@ -27,11 +30,21 @@ def known(age: Tensor) -> Tensor:
     return torch.where(age < 0, 0.0, 1.0 / (1.0 + age / 16.0))
 
 
+def lasted(since: Tensor) -> Tensor:
+    """Mask (...,16) of a tile that has looked as it does for `since` (...) steps: a scale that
+    fills up, and one more number that says whether the time is known."""
+    marks = LASTS * torch.arange(GRID * GRID - 1, device=since.device)
+    filled = ((since[..., None] - marks) / LASTS).clamp(0.0, 1.0)
+    sure = (since >= 0)[..., None].to(filled.dtype)
+    return torch.cat([filled * sure, sure], dim=-1)
+
+
 class TileMap(NamedTuple):
     """The map of B environments; it wraps around at its edges."""
 
     tiles: Tensor  # uint8 (B,S,S,tile,tile,3), [down, right]
     age: Tensor  # int16 (B,S,S) steps since a tile was in view; UNSEEN: never
+    since: Tensor  # int16 (B,R,across) steps since a tile below the view changed; UNSEEN: not yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +69,11 @@ class TileMemory:
         shape = (batch, self.side, self.side)
         tiles = frames.new_zeros(*shape, self.tile, self.tile, 3)
         age = torch.full(shape, UNSEEN, dtype=torch.int16, device=frames.device)
-        state = TileMap(tiles, age)
+        below = (batch, frames.shape[2] // self.tile - self.down, self.across)
+        since = torch.full(below, UNSEEN, dtype=torch.int16, device=frames.device)
+        state = TileMap(tiles, age, since)
         for i in range(frames.shape[1]):
-            state = self._written(state, frames[:, i], poses[:, i])
+            state = self._written(state, frames[:, max(0, i - 1)], frames[:, i], poses[:, i])
         return state
 
     def edit(self, state: TileMap, edit: Edit | None) -> TileMap:
@@ -66,7 +81,8 @@ class TileMemory:
 
     def read(self, state: TileMap, frame: Tensor, pose: Tensor) -> View:
         """The map around `pose` (B,2), and the last frame where the screen does not move. `sharp`
-        falls with a tile's age; what was never in view is mid-grey."""
+        falls with a tile's age, and tells below the view for how long a tile has looked as it
+        does; what was never in view is mid-grey."""
         rows, columns = self._spots(pose)
         env = torch.arange(len(pose), device=pose.device)[:, None, None]
         age = state.age[env, rows, columns].float()  # (B,down,across)
@@ -83,6 +99,10 @@ class TileMemory:
         sharp = torch.ones_like(colour[:, :1])
         fresh = known(age).repeat_interleave(self.tile, 1).repeat_interleave(self.tile, 2)
         sharp[:, 0, :height, :width] = fresh
+        marks = lasted(state.since).unflatten(-1, (GRID, GRID)).transpose(2, 3).flatten(3, 4)
+        marks = marks.flatten(1, 2)  # (B,R*4,across*4)
+        size = self.tile // GRID
+        sharp[:, 0, height:, :width] = marks.repeat_interleave(size, 1).repeat_interleave(size, 2)
         nothing = colour[:, :0]
         return View(colour, nothing, sharp, nothing, torch.zeros_like(sharp))
 
@@ -90,7 +110,8 @@ class TileMemory:
         self, state: TileMap, view: View, frame: Tensor, nearness: Tensor, pose: Tensor
     ) -> TileMap:
         """The map after `frame` uint8 (B,H,W,3) was shown at `pose`."""
-        return self._written(TileMap(state.tiles.clone(), state.age), frame, pose)
+        before = to_uint8(view.colour)  # below the view that is the last frame
+        return self._written(state._replace(tiles=state.tiles.clone()), before, frame, pose)
 
     def map(self, state: TileMap, pose: Tensor) -> list[NDArray[np.uint8]]:
         """All that was ever in view, from above: a picture (h,w,3) per environment with the player
@@ -125,8 +146,8 @@ class TileMemory:
     def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "TileMemory":
         return settings.from_json(cls, config, "memory")
 
-    def _written(self, state: TileMap, frame: Tensor, pose: Tensor) -> TileMap:
-        """Side effect: `state.tiles` is changed; ages are new."""
+    def _written(self, state: TileMap, before: Tensor, frame: Tensor, pose: Tensor) -> TileMap:
+        """Side effect: `state.tiles` is changed; ages are new. `before` is the frame before."""
         rows, columns = (
             part.flatten(1)[:, self._moving(pose.device)] for part in self._spots(pose)
         )
@@ -134,7 +155,20 @@ class TileMemory:
         state.tiles[env, rows, columns] = self.cut(frame)[:, self._moving(pose.device)]
         age = torch.where(state.age < 0, state.age, (state.age + 1).clamp_max(OLDEST))
         age[env, rows, columns] = 0
-        return TileMap(state.tiles, age)
+        return TileMap(state.tiles, age, self.since(state.since, before, frame))
+
+    def since(self, since: Tensor, before: Tensor, frame: Tensor) -> Tensor:
+        """Steps (B,R,across) since the tiles below the view changed, one frame later."""
+        change = self.below(frame).float() - self.below(before).float()
+        other = change.square().mean((3, 4, 5)).sqrt() > CHANGED
+        longer = torch.where(since < 0, since, (since + 1).clamp_max(OLDEST))
+        return torch.where(other, 0, longer).to(since.dtype)
+
+    def below(self, frames: Tensor) -> Tensor:
+        """The tiles below the view (B,R,across,tile,tile,3) of frames (B,H,W,3)."""
+        part = frames[:, self.down * self.tile :, : self.across * self.tile]
+        tiles: Tensor = part.unflatten(2, (self.across, self.tile)).unflatten(1, (-1, self.tile))
+        return tiles.transpose(2, 3)
 
     def cut(self, frame: Tensor) -> Tensor:
         """The tiles in view (B,down*across,tile,tile,3) of frames (B,H,W,3)."""

@@ -119,7 +119,7 @@ def _denoiser(job: FlatJob) -> None:
     torch.manual_seed(0)
     model, folder, run = Denoiser(recipe.denoiser), job.out / "frames", job.out / "denoiser"
     if isinstance(recipe.loss, TokenLoss):
-        stage = TokenStage(model, code, recipe.loss, body, restless_of(job))
+        stage = TokenStage(model, code, recipe.loss, body, restless_of(job), inside(job))
         loop.train(stage, tokens_of(job), run, recipe.loop, recipe.loop.device)
         return
 
@@ -138,8 +138,9 @@ def _student(job: FlatJob) -> None:
         return
     student, teacher = denoiser_of(job, "denoiser"), denoiser_of(job, "denoiser")
     stage = DistilStage(
-        student, teacher, code_of(job), recipe.distil, body_of(job), restless_of(job)
-    )
+        student, teacher, code_of(job), recipe.distil, body_of(job), restless_of(job),
+        inside(job),
+    )  # fmt: skip
     config = replace(
         recipe.loop, minutes=recipe.distil.minutes, steps=0, lr=recipe.distil.lr, compile=False
     )  # three nets take turns
@@ -176,10 +177,17 @@ def tokens_of(job: FlatJob) -> Callable[[int, Team], TokenLoader]:
 
 def restless_of(job: FlatJob) -> Restless:
     """The fitted chances that tokens change."""
-    found = Restless(job.recipe.denoiser.channels)
+    sizes = job.recipe.denoiser
+    found = Restless(sizes.channels, sizes.tokens, open_source(job.data).codec.width)
     path = need(job, "restless.safetensors", "sources")
     found.load_state_dict(checkpoint.load(path)[0])
     return found.eval().requires_grad_(False)
+
+
+def inside(job: FlatJob) -> int:
+    """Tokens of a picture that a map remembers; they come first."""
+    memory = job.recipe.memory
+    return memory.down * memory.across if isinstance(memory, TileMemory) else 0
 
 
 def code_of(job: FlatJob) -> Tokenizer:

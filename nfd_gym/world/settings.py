@@ -19,7 +19,7 @@ class WorldSettings:
     fps: float = 20.0
     sigmas: tuple[float, ...] = (1.0,)  # noise levels of the denoising steps
     trained: tuple[float, ...] = ()  # levels that a distilled model knows; (): every level
-    method: str = "refine"  # of sampling; a teacher's flow is solved by "euler" or "heun"
+    method: str = "refine"  # of sampling; a flow is solved by "euler", "heun" or "dpm"
     context: str = "auto"  # keys and values kept: "noisy" the last step's, "exact" by an own pass
     temperature: float = 1.0  # scale of the noise that sampling starts from; 0: the mean picture
     latent_limit: float = 8.0  # generated latents are clamped to this many standard deviations

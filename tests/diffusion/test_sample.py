@@ -33,7 +33,7 @@ def error(method: str, steps: int) -> float:
     return float((out - (MEAN + STD * draw())).abs().max())
 
 
-@pytest.mark.parametrize(("method", "low", "high"), [("euler", 0.95, 1.05), ("heun", 1.95, 2.05)])
+@pytest.mark.parametrize(("method", "low", "high"), [("euler", 0.95, 1.05), ("heun", 1.95, 2.05), ("dpm", 1.7, 2.05)])
 def test_order_of_convergence(method: str, low: float, high: float) -> None:
     """Half the step, 2^order less error; and a thousand steps must not divide by a difference of
     clamped values."""
@@ -44,14 +44,15 @@ def test_order_of_convergence(method: str, low: float, high: float) -> None:
 
 def test_higher_orders_pay_at_the_papers_18_steps() -> None:
     assert error("heun", 18) < 0.3 * error("euler", 18)
+    assert error("dpm", 18) < 0.5 * error("euler", 18)
 
 
-@pytest.mark.parametrize("method", ["euler", "heun"])
+@pytest.mark.parametrize("method", ["euler", "heun", "dpm"])
 def test_one_step_is_the_clean_prediction(method: str) -> None:
     assert torch.equal(integrate(predict, draw(), (1.0,), method), predict(draw(), 1.0))
 
 
-@pytest.mark.parametrize("method", ["euler", "heun"])
+@pytest.mark.parametrize("method", ["euler", "heun", "dpm"])
 @pytest.mark.parametrize("steps", [2, 5, 18])
 def test_a_constant_clean_prediction_is_reached_exactly(method: str, steps: int) -> None:
     """Straight paths: every solver is exact, and on every level of the way."""
@@ -99,7 +100,7 @@ class Watched:
         return noisy / 2
 
 
-@pytest.mark.parametrize("method", ["refine", "euler", "heun"])
+@pytest.mark.parametrize("method", ["refine", "euler", "heun", "dpm"])
 def test_only_the_last_evaluation_commits(method: str) -> None:
     noise, control = torch.zeros(2, 3, 6, 8), torch.zeros(2, 3, 5)
     network = Watched()

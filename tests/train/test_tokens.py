@@ -23,6 +23,8 @@ from nfd_gym.world.step import condition_tokens
 
 MEMORY = TileMemory(tile=4, across=5, down=3, side=16)
 LENGTHS = [12, 9]
+INSIDE = 15  # tokens of the map
+RESTLESS = Restless(48, 20, 5).requires_grad_(False)
 SIZES = DenoiserConfig(
     tokens_h=4, tokens_w=5, channels=48, control_width=5 + 2, width=16, depth=3, heads=2, window=1,
     masks=1,
@@ -37,7 +39,11 @@ def folder(tmp_path: Path) -> Path:
     walks = [np.cumsum(steps[random.integers(0, 5, n)], 0) for n in LENGTHS]
     np.save(tmp_path / "poses.npy", np.concatenate(walks).astype(np.float32))
     np.save(tmp_path / "actions.npy", np.eye(5, dtype=np.float32)[random.integers(0, 5, 21)])
-    np.save(tmp_path / "frames.npy", random.integers(0, 256, (21, 16, 20, 3), np.uint8))
+    frames = random.integers(0, 256, (21, 16, 20, 3), np.uint8)
+    for row in range(1, 21):  # half of the tiles below the map stay as they are
+        same = np.repeat(random.random(5) < 0.5, 4)
+        frames[row, 12:, same] = frames[row - 1, 12:, same]
+    np.save(tmp_path / "frames.npy", frames)
     (tmp_path / "lengths.json").write_text(json.dumps(LENGTHS))
     sources.write(tmp_path, tokenizer(), MEMORY)
     return tmp_path
@@ -59,7 +65,7 @@ def stage(own_from: float = 1.0) -> TokenStage:
         for weight in model.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
     config = TokenLoss(own_from=own_from, own=1.0, blur=0.0)
-    return TokenStage(model, tokenizer(), config, body, Restless(48).requires_grad_(False))
+    return TokenStage(model, tokenizer(), config, body, RESTLESS, INSIDE)
 
 
 def played(folder: Path, first: int, row: int) -> Tensor:
@@ -76,11 +82,15 @@ def played(folder: Path, first: int, row: int) -> Tensor:
 
 def test_the_training_input_is_the_play_input(folder: Path) -> None:
     code, poses = np.load(folder / "codes.npy"), np.load(folder / "poses.npy")
-    source, age = (torch.from_numpy(np.load(folder / f"{n}.npy")) for n in ("sources", "ages"))
+    source, age, since = (
+        torch.from_numpy(np.load(folder / f"{n}.npy")) for n in ("sources", "ages", "since")
+    )
+    batch = next(iter(TokenLoader(folder, 3, 4)))
+    assert (since[:, INSIDE:] > 0).any() and (since[:, INSIDE:] == -1).any()
     flat = torch.from_numpy(code).float().flatten(0, 1)
     for first, row in ((0, 1), (0, 5), (0, 11), (12, 13), (12, 20)):
         view = torch.where((age[row] >= 0)[:, None], flat[source[row].long()], stage().unknown)
-        given = stage().condition(view, age[row])
+        given = stage().condition(view, replace(batch, age=age[row], since=since[row]))
         assert given is not None
         assert (given - played(folder, first, row)).abs().max() < 2e-3  # float16
     assert source[0].tolist() == list(range(20)) and len(poses) == 21
@@ -130,14 +140,14 @@ def test_losses_depend_on_the_moment_alone_and_own_frames_change_later_views(fol
         assert torch.isfinite(values[0]) and torch.equal(*values)
     made, random = stage(), torch.Generator().manual_seed(1)
     view = made.blurred(batch, random)
-    drawn = made.redrawn(batch, view, made.control(batch), random)
+    drawn = made.redrawn(batch, view, made.control(batch), random, made.model)
     own = batch.source >= 0
     assert torch.equal(drawn[~own], view[~own]) and not torch.equal(drawn[own], view[own])
 
 
-def test_a_students_loss_is_zero_where_it_is_consistent(folder: Path) -> None:
-    """A model whose prediction does not depend on the noise is consistent with itself; one whose
-    does is not."""
+def test_a_student_is_drawn_to_where_its_teachers_flow_ends(folder: Path) -> None:
+    """A teacher that does not ask the noise ends where one evaluation does; one that does ends
+    elsewhere. The loss is a function of the moment and leaves the teacher alone."""
     batch = next(iter(TokenLoader(folder, 3, 4)))
     for scale, consistent in ((0.0, True), (1.0, False)):
         base = stage()
@@ -146,14 +156,31 @@ def test_a_students_loss_is_zero_where_it_is_consistent(folder: Path) -> None:
             base.model.condition.level[2].weight.mul_(scale)
             base.model.condition.level[2].bias.mul_(scale)
         teacher = copy.deepcopy(base.model)
-        config = DistilLoss(steps=4, own=0.0, pure=0.0)
-        made = DistilStage(base.model, teacher, base.tokenizer, config, base.body, base.restless)
-        made.grid[1:] = 0.5 * made.grid[1:].clamp_min(0.01)  # no step ends in the recorded frame
-        moment = Moment(0, 0.5, torch.Generator().manual_seed(2), dict(base.model.state_dict()))
-        value, _ = made.loss(batch, moment)
-        assert (value < 1e-8) == consistent
+        config = DistilLoss(teacher=(1.0, 0.6, 0.2), sigmas=(1.0, 0.5), own=0.5)
+        made = DistilStage(
+            base.model, teacher, base.tokenizer, config, base.body, base.restless, INSIDE
+        )
+        value, again = (
+            made.loss(batch, Moment(0, 0.5, torch.Generator().manual_seed(2), {}))[0]
+            for _ in range(2)
+        )
+        assert torch.equal(value, again) and (value < 1e-8) == consistent
         value.backward()
         assert all(p.grad is None for p in teacher.parameters())
+        assert any(p.grad is not None for p in base.model.parameters())
+
+
+def test_actions_are_drawn_evenly_and_never_across_clips(folder: Path) -> None:
+    actions = np.zeros((21, 5), np.float32)
+    actions[:, 0] = 1
+    actions[[5, 15]] = np.eye(5)[2]  # two of 21
+    np.save(folder / "actions.npy", actions)
+    batches = iter(TokenLoader(folder, 3, 64))
+    batch = next(batches)
+    rare = (batch.actions[:, 0].argmax(-1) == 2).float().mean()
+    assert 0.15 < rare < 0.45  # a clip in ten has it otherwise
+    begins = TokenLoader(folder, 3, 512).begins(np.random.default_rng(0))
+    assert set(begins.tolist()) == {*range(0, 9), *range(12, 18)}  # three rows of the clip follow
 
 
 def test_weights_know_what_is_shown_and_not_what_comes(folder: Path) -> None:
@@ -165,16 +192,22 @@ def test_weights_know_what_is_shown_and_not_what_comes(folder: Path) -> None:
     codes[:, 7] = 0.0
     codes[:, 7, 1] = np.where(random.random(400) < 0.5, 2.0, -2.0) * 3  # restless
     source, age = sources.addresses(None, np.zeros((400, 0), np.float32), [400], (4, 5))
-    for name, array in (("codes", codes), ("again", codes), ("sources", source), ("ages", age)):
+    since, actions = np.zeros((400, 20), np.int16), np.eye(5, dtype=np.float32)[np.zeros(400, int)]
+    for name, array in (
+        ("codes", codes), ("again", codes), ("sources", source), ("ages", age), ("since", since),
+        ("actions", actions),
+    ):  # fmt: skip
         np.save(folder / f"{name}.npy", array)
     found = fit(folder, count=300)
     view = torch.from_numpy(codes[:1]).float()[None]
-    chance = found(view).sigmoid()[0, 0]
+    zero = torch.zeros(1, 1, 20, dtype=torch.int16)
+    action = torch.from_numpy(actions[:1])[None]
+    chance = found(view, zero, action[:, :, None].expand(-1, -1, 20, -1), torch.arange(20)[None, None])
+    chance = chance.sigmoid()[0, 0]
     assert 0.4 < chance[7] < 0.6 and chance[12] < 0.05
-    near = found.near(view, torch.zeros(1, 1, 20, dtype=torch.int16), (4, 5))[0, 0]
-    assert (near[[1, 2, 3, 6, 8, 11, 12, 13]] > 0.4).all() and near[19] < 0.05
-    unknown = torch.full((1, 1, 20), -1, dtype=torch.int16)
-    assert not found.near(view, unknown, (4, 5)).any()
+    near = found.near(view, zero, zero, action, (4, 5))[0, 0]
+    assert (near[[1, 2, 3, 6, 8, 11, 12, 13]] > 0.8).all() and near[19] < 0.3
+    assert not found.near(view, zero - 1, zero, action, (4, 5)).any()
     made, batch = stage(), next(iter(TokenLoader(folder, 3, 4)))
     other = replace(batch, target=batch.target + 1.0)
     assert torch.equal(made.weight(batch), made.weight(other))

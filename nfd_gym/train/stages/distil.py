@@ -1,17 +1,19 @@
-"""Stage: the student of a world with chance, by discrete consistency distillation on tokens.
+"""Stage: the student of a world with chance, by regression on where the teacher's flow ends.
 
-The student learns where the teacher's flow through a noisy frame ends: its prediction must be that
-of its own average one teacher step further down. Then a few large steps land where the teacher's
-many small ones do, chance included; a mean would not.
+From the same noise the teacher takes its many small steps to a frame, which the student shall reach
+in few large ones. So every choice, a creature's way say, is a function of the noise that the student
+learns as it is, and stays as likely; the mean square of the recorded frame would teach it the mean.
+The last frame of every clip is drawn; those before it are in the cache, as in play.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
-from nfd_gym.diffusion.consistency import Denoise, discrete_loss, sigma_grid
+from nfd_gym.diffusion.flow import interpolate
+from nfd_gym.diffusion.sample import sample_frame
+from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.train.loop import Moment
@@ -22,11 +24,11 @@ from nfd_gym.train.stages.tokens import TokenBatch, TokenLoss, TokenStage
 
 @dataclass(frozen=True, kw_only=True)
 class DistilLoss:
-    steps: int = 12  # of the teacher from pure noise to the picture
-    shift: float = 2.0  # above 1: more of them near pure noise
-    pure: float = 0.3  # share of frames at noise level 1
-    own: float = 0.3  # share of batches with views that the student drew
-    minutes: float = 20.0
+    teacher: tuple[float, ...]  # its noise levels
+    method: str = "dpm"  # its solver
+    sigmas: tuple[float, ...] = (1.0, 0.6)  # the student's levels, at which it is played
+    own: float = 0.3  # share of batches with views that the teacher drew
+    minutes: float = 40.0
     lr: float = 1e-3
 
 
@@ -37,37 +39,43 @@ class DistilStage(TokenStage):
 
     def __init__(
         self, model: Denoiser, teacher: Denoiser, tokenizer: Tokenizer, config: DistilLoss,
-        body: FlatBody, restless: Restless,
+        body: FlatBody, restless: Restless, inside: int,
     ) -> None:  # fmt: skip
-        super().__init__(model, tokenizer, TokenLoss(), body, restless)
+        super().__init__(model, tokenizer, TokenLoss(), body, restless, inside)
         self.teacher, self.distil = teacher.eval().requires_grad_(False), config
-        self.grid = sigma_grid(config.steps, config.shift)
 
     def loss(self, batch: TokenBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
         config, random = self.distil, moment.random
         control, view = self.control(batch), self.blurred(batch, random)
         if draw(random) < config.own:
-            view = self.redrawn(batch, view, control, random)
-        condition = self.condition(view, batch.age)
-        shape = batch.target.shape[:2]
-        index = torch.randint(config.steps, shape, generator=random)
-        index = torch.where(torch.rand(shape, generator=random) < config.pure, 0, index)
+            view = self.redrawn(batch, view, control, random, self.teacher)
+        condition = self.condition(view, batch)
         noise = torch.randn(batch.target.shape, generator=random)
 
-        def by(model: Denoiser, weights: dict[str, Tensor] | None = None) -> Denoise:
-            if weights is None:
-                return lambda noisy, sigma: model(noisy, sigma, control, condition)
-            return lambda noisy, sigma: functional_call(
-                model, weights, (noisy, sigma, control, condition)
-            )
+        def past(model: Denoiser, level: float) -> FrameCache:
+            """The frames before the last one, as a session's last evaluation leaves them."""
+            cache, count = model.make_cache(len(noise)), noise.shape[1] - 1
+            sigma = torch.full(noise[:, :-1].shape[:2], level)
+            noisy = interpolate(batch.target[:, :-1], noise[:, :-1], sigma)
+            told = None if condition is None else condition[:, :-1]
+            model(noisy, sigma, control[:, :-1], told, cache, count)
+            return cache
 
-        error = discrete_loss(
-            by(self.model), by(self.teacher), by(self.model, moment.ema), batch.target, noise,
-            self.grid, index,
-        )  # fmt: skip
-        logs = {
-            name: error[chosen].mean().item()
-            for name, chosen in (("1", index == 0), ("mid", index > 0))
-            if bool(chosen.any())
-        }
-        return error.mean(), logs
+        told = None if condition is None else condition[:, -1:]
+        with torch.no_grad():
+            end = sample_frame(
+                self.teacher, past(self.teacher, config.teacher[-1]), control[:, -1],
+                None if told is None else told[:, 0], noise[:, -1], config.teacher, "noisy",
+                config.method,
+            )  # fmt: skip
+            cache = past(self.model, config.sigmas[-1])
+        weight = self.weight(batch)[:, -1]
+        total, logs, clean = torch.zeros(()), {}, end[:, None]
+        for level in config.sigmas:  # as `diffusion.sample.refine`
+            sigma = torch.full((len(noise), 1), level)
+            noisy = interpolate(clean.detach(), noise[:, -1:], sigma)
+            clean = self.model(noisy, sigma, control[:, -1:], told, cache)
+            error = (clean[:, 0] - end).square().mean(-1)
+            total = total + (error * weight).mean()
+            logs[f"at_{level:g}"] = error.mean().item()
+        return total, logs

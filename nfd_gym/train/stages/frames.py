@@ -108,7 +108,10 @@ class RandomClips(Generic[Drawn]):
 
     def begins(self, random: np.random.Generator) -> NDArray[np.int64]:
         """Random rows (batch,) that `frames` rows of the same recording follow."""
-        place = random.integers(self.ends[-1], size=self.batch)
+        return self.row_of(random.integers(self.ends[-1], size=self.batch))
+
+    def row_of(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows (n,) of places (n,) among all rows that `frames` rows follow."""
         clip = np.searchsorted(self.ends, place, side="right")
         found: NDArray[np.int64] = self.firsts[clip] + place - np.append(0, self.ends)[clip]
         return found

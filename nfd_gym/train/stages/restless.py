@@ -1,7 +1,8 @@
 """How likely a token of a remembered view is to become another thing: where a loss should look.
 
 Creatures and counts are few among the tokens, and errors of grain outweigh them. A weight that
-depends on what is shown before a frame, and not on what came out, leaves every chance as it is.
+depends on what is known before a frame, its action included, and not on what came out, leaves every
+chance as it is.
 """
 
 from pathlib import Path
@@ -11,53 +12,66 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nfd_gym.memory.tiles import lasted
+
 OTHER = 0.3  # mean square of the code's change from which a token is another thing
-BATCH, STEPS, RATE, HIDDEN = 4096, 1500, 3e-3, 64
+RARE = 0.1  # a chance that gets half of the full weight
+BATCH, STEPS, RATE, HIDDEN, PLACE, MASK = 4096, 3000, 3e-3, 64, 16, 16
 
 
 class Restless(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, tokens: int, actions: int) -> None:
         super().__init__()
+        self.places = nn.Embedding(tokens, PLACE)
         self.net = nn.Sequential(
-            nn.Linear(channels, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU(),
-            nn.Linear(HIDDEN, 1),
+            nn.Linear(channels + MASK + actions + PLACE, HIDDEN), nn.SiLU(),
+            nn.Linear(HIDDEN, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, 1),
         )  # fmt: skip
 
-    def forward(self, view: Tensor) -> Tensor:
-        """Logits (...,) that tokens (...,C) of a view change."""
-        out: Tensor = self.net(view)[..., 0]
+    def forward(self, view: Tensor, since: Tensor, action: Tensor, place: Tensor) -> Tensor:
+        """Logits (...,) that tokens of a view (...,C) change which have looked so for `since` (...)
+        steps, at places (...,) of the picture, under actions (...,A)."""
+        told = torch.cat([view, lasted(since), action, self.places(place)], dim=-1)
+        out: Tensor = self.net(told)[..., 0]
         return out
 
     @torch.no_grad()
-    def near(self, view: Tensor, age: Tensor, grid: tuple[int, int]) -> Tensor:
-        """The most restless chance (B,T,N) of every token and its neighbours; unknown tokens, which
-        always change, do not count."""
-        chance = self(view).sigmoid() * (age >= 0)
+    def near(
+        self, view: Tensor, age: Tensor, since: Tensor, actions: Tensor, grid: tuple[int, int]
+    ) -> Tensor:
+        """How much a loss should look (B,T,N) at every token: grows to 1 with the most restless
+        chance of it and its neighbours. Unknown tokens, which always change, do not count."""
+        place = torch.arange(view.shape[2], device=view.device).expand(view.shape[:3])
+        action = actions[:, :, None].expand(-1, -1, view.shape[2], -1)
+        chance = self(view, since, action, place).sigmoid() * (age >= 0)
         planes = chance.flatten(0, 1).unflatten(-1, grid)[:, None]
-        return F.max_pool2d(planes, 3, 1, 1).flatten(1).reshape(chance.shape)
+        most = F.max_pool2d(planes, 3, 1, 1).flatten(1).reshape(chance.shape)
+        return most / (most + RARE)
 
 
 def fit(folder: Path, seed: int = 0, count: int = STEPS) -> Restless:
     """Fitted to the tokens that `sources.write` left in a folder."""
-    codes, again, sources, ages = (
+    codes, again, sources, ages, since, actions = (
         np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        for name in ("codes", "again", "sources", "ages")
+        for name in ("codes", "again", "sources", "ages", "since", "actions")
     )
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    net, batch = Restless(codes.shape[-1]), min(BATCH, codes.shape[0] * codes.shape[1])
+    rows, tokens, channels = codes.shape
+    net, batch = Restless(channels, tokens, actions.shape[-1]), min(BATCH, rows * tokens)
     optimiser = torch.optim.AdamW(net.parameters(), RATE)
     for number in range(count):
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - number / count)
-        row, token = (random.integers(n, size=batch) for n in codes.shape[:2])
+        row, token = (random.integers(n, size=batch) for n in (rows, tokens))
         seen = ages[row, token] >= 0
         row, token = row[seen], token[seen]
         source = sources[row, token]
-        view = torch.from_numpy(again[source // codes.shape[1], source % codes.shape[1]]).float()
+        view = torch.from_numpy(again[source // tokens, source % tokens]).float()
         change = torch.from_numpy(codes[row, token]).float() - view
         other = (change.square().mean(-1) > OTHER).float()
-        loss = F.binary_cross_entropy_with_logits(net(view), other)
+        told = (torch.from_numpy(part) for part in (since[row, token], actions[row], token))
+        loss = F.binary_cross_entropy_with_logits(net(view, *told), other)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

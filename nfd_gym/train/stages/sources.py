@@ -24,9 +24,9 @@ CHUNK = 128  # frames that are coded at once
 
 @torch.no_grad()
 def write(folder: Path, tokenizer: Tokenizer, memory: TileMemory | None) -> None:
-    """Side effect: codes.npy and again.npy float16 (rows,N,C), sources.npy int32 and ages.npy int16
-    (rows,N) beside the decoded frames; nothing where they are there."""
-    if (folder / "ages.npy").exists():
+    """Side effect: codes.npy and again.npy float16 (rows,N,C), sources.npy int32, ages.npy and
+    since.npy int16 (rows,N) beside the decoded frames; nothing where they are there."""
+    if (folder / "since.npy").exists():
         return
     frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
     poses = np.load(folder / "poses.npy", allow_pickle=False)
@@ -50,6 +50,7 @@ def write(folder: Path, tokenizer: Tokenizer, memory: TileMemory | None) -> None
     source, age = addresses(memory, poses, lengths, config.grid)
     np.save(folder / "sources.npy", source)
     np.save(folder / "ages.npy", age)
+    np.save(folder / "since.npy", lasting(memory, frames, lengths, config.tokens))
 
 
 def addresses(
@@ -68,6 +69,28 @@ def addresses(
         for first, length in zip(firsts.tolist(), lengths, strict=True):
             _remember(memory, poses, slice(first, first + length), source, age)
     return source.reshape(-1, tokens), age.reshape(-1, tokens)
+
+
+def lasting(
+    memory: TileMemory | None, frames: NDArray[np.uint8], lengths: list[int], tokens: int
+) -> NDArray[np.int16]:
+    """For how many steps each token (rows,N) below the view has looked as it does before the row's
+    frame is known, counted from a clip's first row; UNSEEN: all the time. 0 of the map's own."""
+    since = np.zeros((len(frames), tokens), np.int16)
+    if memory is None:
+        return since
+    inside = memory.down * memory.across
+    first = 0
+    for length in lengths:
+        clip = torch.from_numpy(np.array(frames[first : first + length]))
+        kept = torch.full((1, tokens - inside), UNSEEN, dtype=torch.int16)
+        kept = kept.unflatten(1, (-1, memory.across))
+        for row in range(length):
+            since[first + row, inside:] = kept.flatten().numpy()
+            before = max(0, row - 1)
+            kept = memory.since(kept, clip[before : before + 1], clip[row : row + 1])
+        first += length
+    return since
 
 
 def _remember(

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.diffusion.flow import draw_sigma, interpolate
-from nfd_gym.memory.tiles import known
+from nfd_gym.memory.tiles import known, lasted
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
@@ -27,7 +28,9 @@ from nfd_gym.train.stages.clips import FlatBody, draw
 from nfd_gym.train.stages.frames import RandomClips
 from nfd_gym.train.stages.restless import Restless
 
-MASK = 16  # numbers of a mask in a token
+EVEN = 0.4  # share of clips that begin with an action drawn evenly from all
+JUST_BEGUN = 0.5  # share of clips whose map began a short while before, as in play
+BEGAN = 60  # steps before, at most
 REDRAWN = (0.2, 0.8)  # noise levels from which recorded frames are drawn again
 
 
@@ -39,6 +42,7 @@ class TokenBatch:
     view: Tensor  # (B,T,N,C) codes of what memory shows before each
     source: Tensor  # long (B,T,N): the token t * N + n of this clip that is shown; -1: an older one
     age: Tensor  # int16 (B,T,N) of what is shown
+    since: Tensor  # int16 (B,T,N) steps for which a token below a map has looked so; -1: unknown
     actions: Tensor  # (B,T,A)
     poses: Tensor  # (B,T+1,P), the one before the first frame included
 
@@ -49,11 +53,11 @@ class TokenBatch:
 @dataclass(frozen=True, kw_only=True)
 class TokenLoss:
     pure: float = 0.2  # share of frames at noise level exactly 1, where sampling starts
-    mean: float = 0.5  # of the logit-normal levels of the others: choices are made near noise
+    mean: float = 0.9  # of the logit-normal levels of the others: choices are made near noise
     std: float = 1.0
     clean: float = 0.0  # share of frames at level 0: a past to look at, nothing to learn
     blur: float = 0.3  # most noise on a view
-    focus: float = 15.0  # extra weight of a token that is sure to become another thing
+    focus: float = 15.0  # extra weight of a token that may become another thing
     own: float = 0.4  # share of batches with views that the model drew
     own_from: float = 0.4  # share of the training after which they begin
 
@@ -63,10 +67,14 @@ class TokenLoader(RandomClips[TokenBatch]):
 
     def __init__(self, folder: Path, *args: int, **kwargs: int) -> None:
         super().__init__(folder, *args, **kwargs)
-        self.codes, self.again, self.actions, self.poses, self.sources, self.ages = (
+        self.codes, self.again, self.actions, self.poses, self.sources, self.ages, self.since = (
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("codes", "again", "actions", "poses", "sources", "ages")
+            for name in ("codes", "again", "actions", "poses", "sources", "ages", "since")
         )
+        places = np.arange(self.ends[-1])
+        rows = self.row_of(places)
+        kinds = self.actions[rows + 1].argmax(-1)  # of the first frame that is predicted
+        self.by_kind = [rows[kinds == kind] for kind in np.unique(kinds)]
 
     def drawn(self, random: np.random.Generator) -> TokenBatch:
         """One batch; each clip's map holds codes of recorded frames or of frames drawn by the
@@ -85,9 +93,28 @@ class TokenLoader(RandomClips[TokenBatch]):
             torch.from_numpy(view).float(),
             torch.from_numpy(np.where((source >= 0) & (inside >= 0), inside, -1)),
             torch.from_numpy(age),
+            torch.from_numpy(self.lasting(rows, random)),
             torch.from_numpy(self.actions[rows]),
             torch.from_numpy(self.poses[first[:, None] - 1 + np.arange(self.frames + 1)]),
         )
+
+    def begins(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """Rows (batch,) before a clip: a share of the clips begins with any action as likely as any
+        other. An action is known before its frame, so what it leads to is as likely as it was."""
+        rows = super().begins(random)
+        for clip in np.flatnonzero(random.random(self.batch) < EVEN):
+            kind = self.by_kind[random.integers(len(self.by_kind))]
+            rows[clip] = kind[random.integers(len(kind))]
+        return rows
+
+    def lasting(self, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int16]:
+        """Steps (B,T,N) for which tokens have looked as they do, as far as maps know them."""
+        count = len(rows)
+        just = random.random(count) < JUST_BEGUN
+        began = np.where(just, random.integers(BEGAN, size=count), len(self.codes))
+        since = self.since[rows]
+        known = since <= (began[:, None] + np.arange(rows.shape[1]))[:, :, None]
+        return np.where(known, since, -1).astype(np.int16)
 
 
 class TokenStage:
@@ -95,10 +122,10 @@ class TokenStage:
 
     def __init__(
         self, model: Denoiser, tokenizer: Tokenizer, config: TokenLoss, body: FlatBody,
-        restless: Restless,
+        restless: Restless, inside: int,
     ) -> None:  # fmt: skip
         self.model, self.tokenizer, self.config, self.body = model, tokenizer, config, body
-        self.restless = restless
+        self.restless, self.inside = restless, inside  # tokens of the map; the others are below it
         sizes = tokenizer.config
         grey = torch.full((1, sizes.height, sizes.width, 3), 127, dtype=torch.uint8)
         self.unknown = tokenizer.encode(to_float(grey))[0]  # (N,C): where memory shows nothing
@@ -108,7 +135,7 @@ class TokenStage:
         control, view = self.control(batch), self.blurred(batch, random)
         own = moment.progress >= config.own_from and draw(random) < config.own
         if own:
-            view = self.redrawn(batch, view, control, random)
+            view = self.redrawn(batch, view, control, random, self.model)
         shape = batch.target.shape[:2]
         sigma = draw_sigma(shape, random, "cpu", config.pure, config.mean, config.std)
         clean = torch.rand(shape, generator=random) < config.clean
@@ -116,7 +143,7 @@ class TokenStage:
         sigma = torch.where(clean, 0.0, sigma)
         noise = torch.randn(batch.target.shape, generator=random)
         noisy = interpolate(batch.target, noise, sigma)
-        out = self.model(noisy, sigma, control, self.condition(view, batch.age))
+        out = self.model(noisy, sigma, control, self.condition(view, batch))
         error = (out.float() - batch.target).square().mean(-1)  # (B,T,N)
         one = sigma == 1
         with torch.no_grad():
@@ -130,17 +157,22 @@ class TokenStage:
     def picture(self, batch: TokenBatch) -> Tensor | None:
         return None
 
-    def condition(self, view: Tensor, age: Tensor) -> Tensor | None:
+    def condition(self, view: Tensor, batch: TokenBatch) -> Tensor | None:
         """Condition tokens (B,T,N,G), as `world.step.condition_tokens` makes them."""
         sizes = self.model.config
         if not sizes.condition:
             return None
-        mask = known(age)[..., None].expand(*age.shape, MASK * sizes.masks)
+        if not sizes.masks:
+            return view
+        of_map = torch.arange(sizes.tokens) < self.inside
+        mask = torch.where(of_map[:, None], known(batch.age)[..., None], lasted(batch.since))
         return torch.cat([view, mask], dim=-1)
 
     def weight(self, batch: TokenBatch) -> Tensor:
-        """Weights (B,T,N) of the tokens, from what memory shows alone."""
-        near = self.restless.near(batch.view, batch.age, self.tokenizer.config.grid)
+        """Weights (B,T,N) of the tokens, from what memory shows and the action alone."""
+        near = self.restless.near(
+            batch.view, batch.age, batch.since, batch.actions, self.tokenizer.config.grid
+        )
         return 1.0 + self.config.focus * near
 
     def control(self, batch: TokenBatch) -> Tensor:
@@ -157,14 +189,15 @@ class TokenStage:
 
     @torch.no_grad()
     def redrawn(
-        self, batch: TokenBatch, view: Tensor, control: Tensor, random: torch.Generator
-    ) -> Tensor:
-        """Views (B,T,N,C) with the tokens of this clip's frames drawn by the model."""
+        self, batch: TokenBatch, view: Tensor, control: Tensor, random: torch.Generator,
+        model: Denoiser,
+    ) -> Tensor:  # fmt: skip
+        """Views (B,T,N,C) with the tokens of this clip's frames drawn by a model."""
         low, high = REDRAWN
         sigma = low + (high - low) * torch.rand(view.shape[:2], generator=random)
         noise = torch.randn(view.shape, generator=random)
         noisy = interpolate(batch.target, noise, sigma)
-        drawn = self.model(noisy, sigma, control, self.condition(view, batch.age)).flatten(0, 1)
+        drawn = model(noisy, sigma, control, self.condition(view, batch)).flatten(0, 1)
         shown = to_float(to_uint8(self.tokenizer.decode(drawn)[0]))
         tokens = self.tokenizer.encode(shown).reshape(len(view), -1, view.shape[-1])  # (B,T*N,C)
         source = batch.source.clamp_min(0).flatten(1)[..., None].expand(-1, -1, view.shape[-1])
