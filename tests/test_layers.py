@@ -25,10 +25,11 @@ MAY_IMPORT = {
     "diffusion": set(),  # receives callables; knows no network
     "data": set(),
     "memory": {"model"},  # read and write; knows no denoiser's weights
+    "baselines": {"model"},  # rivals, on the same codes
     "presets": {"model"},
-    "world": {"model", "memory", "diffusion", "data"},
+    "world": {"model", "memory", "diffusion", "data", "baselines"},
     "runtime": {"model", "memory", "diffusion", "data", "world"},
-    "train": {"model", "memory", "diffusion", "data", "world", "presets"},
+    "train": {"model", "memory", "diffusion", "data", "world", "presets", "baselines"},
     "envs": {"runtime", "data", "world"},
     "games": {"data", "envs"},  # real games: they know nothing of the model
     "eval": {
@@ -57,7 +58,7 @@ THIRD_PARTY = {
     "h5py": {"data"},
     "Xlib": {"games"},
     "gymnasium": {"__init__", "actions", "agent", "data", "envs", "games", "play", "eval"},
-    "torch": {"agent", "model", "diffusion", "runtime", "train", "envs", "eval", "world", "memory"},
+    "torch": {"agent", "baselines", "model", "diffusion", "runtime", "train", "envs", "eval", "world", "memory"},
     "av": {"data", "eval", "play", "games"},
 }
 

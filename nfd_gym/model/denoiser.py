@@ -83,6 +83,8 @@ Look = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (block, q, k, v) -> at
 
 
 class Denoiser(nn.Module):
+    kind = "denoiser"
+
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.config = config

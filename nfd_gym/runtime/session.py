@@ -59,7 +59,7 @@ class Session:
         if num_envs < 1:
             raise UsageError(f"a session needs at least one environment, got {num_envs}.")
         self.world, self.num_envs = world, num_envs
-        self.engine_name, self.device = resolve(engine, device)
+        self.engine_name, self.device = resolve(engine, device, world.denoiser.kind)
         self.sigmas = world.settings.with_steps(steps).sigmas
         self.window = world.denoiser.config.window
         self.undo_limit = max(UNDO, self.window) if num_envs == 1 else self.window

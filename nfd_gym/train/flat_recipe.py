@@ -3,6 +3,7 @@ tiles holds, or layers at the coming pose."""
 
 from dataclasses import dataclass
 
+from nfd_gym.baselines.autoregressive import AutoregressiveConfig
 from nfd_gym.memory.layers import LayerConfig
 from nfd_gym.memory.tiles import TileMemory
 from nfd_gym.model.denoiser import DenoiserConfig
@@ -13,6 +14,7 @@ from nfd_gym.train.loop import LoopConfig
 from nfd_gym.train.stages.clips import ClipLoss
 from nfd_gym.train.stages.distil import DistilLoss
 from nfd_gym.train.stages.frames import PoseLog
+from nfd_gym.train.stages.next_word import NextWordLoss
 from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldError, WorldSettings
 
@@ -27,7 +29,8 @@ class FlatRecipe:
     pose: PoseLog | None = None  # where recordings keep the poses of a body
     memory: TileMemory | LayerConfig | None = None  # None: the coming view is the last frame
     denoiser: DenoiserConfig
-    loss: ClipLoss | TokenLoss  # on frames; on tokens where there is chance
+    # on frames; on tokens where there is chance; on words, of an AutoregressiveConfig
+    loss: ClipLoss | TokenLoss | NextWordLoss
     distil: DistilLoss | None = None  # a student of few steps follows the denoiser; None: no
     loop: LoopConfig
     frames: int  # predicted frames of a training clip
@@ -37,7 +40,12 @@ class FlatRecipe:
     begins: tuple[tuple[str, int], ...] = ()  # what logs of their last row must say: nobody sleeps
 
     def __post_init__(self) -> None:
-        tokens = isinstance(self.loss, TokenLoss)
+        tokens, words = isinstance(self.loss, TokenLoss), isinstance(self.loss, NextWordLoss)
+        if words != isinstance(self.denoiser, AutoregressiveConfig):
+            raise WorldError(
+                f"recipe {self.name!r}: words are predicted by an autoregressive net; set `loss` to "
+                "a NextWordLoss and `denoiser` to an AutoregressiveConfig, or neither."
+            )
         if self.denoiser.rays or not (self.denoiser.condition or tokens):
             raise WorldError(
                 f"recipe {self.name!r}: a flat world's denoiser is conditioned on a view without "

@@ -8,9 +8,11 @@ stage, delete what it wrote.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from nfd_gym.baselines.autoregressive import Autoregressive, AutoregressiveConfig
 from nfd_gym.data import Source, open_source
 from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.memory import Memory
@@ -31,6 +33,7 @@ from nfd_gym.train.stages import (
     flat_world,
     frames,
     layers,
+    next_word,
     push,
     restless,
     sources,
@@ -40,6 +43,7 @@ from nfd_gym.train.stages import (
 from nfd_gym.train.stages.clips import ClipStage, FlatBody
 from nfd_gym.train.stages.distil import DistilStage
 from nfd_gym.train.stages.frames import ClipLoader
+from nfd_gym.train.stages.next_word import NextWordLoss, NextWordStage
 from nfd_gym.train.stages.restless import Restless
 from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.train.stages.world import assemble
@@ -105,7 +109,7 @@ def _layers(job: FlatJob) -> None:
 def _sources(job: FlatJob) -> None:
     need(job, "frames/lengths.json", "frames")
     memory = job.recipe.memory
-    if isinstance(job.recipe.loss, TokenLoss):
+    if isinstance(job.recipe.loss, TokenLoss | NextWordLoss):
         kept = memory if isinstance(memory, TileMemory) else None
         sources.write(job.out / "frames", code_of(job), kept)
         path = job.out / "restless.safetensors"
@@ -117,7 +121,14 @@ def _denoiser(job: FlatJob) -> None:
     need(job, "frames/lengths.json", "frames")
     recipe, memory, body, code = job.recipe, memory_of(job), body_of(job), code_of(job)
     torch.manual_seed(0)
-    model, folder, run = Denoiser(recipe.denoiser), job.out / "frames", job.out / "denoiser"
+    folder, run = job.out / "frames", job.out / "denoiser"
+    if isinstance(recipe.denoiser, AutoregressiveConfig) and isinstance(recipe.loss, NextWordLoss):
+        rival = Autoregressive(recipe.denoiser)
+        rival.table.copy_(next_word.codebook(folder, recipe.loss))
+        words = NextWordStage(rival)
+        loop.train(words, tokens_of(job), run, recipe.loop, recipe.loop.device)
+        return
+    model = Denoiser(recipe.denoiser)
     if isinstance(recipe.loss, TokenLoss):
         stage = TokenStage(model, code, recipe.loss, body, restless_of(job), inside(job))
         loop.train(stage, tokens_of(job), run, recipe.loop, recipe.loop.device)
@@ -159,9 +170,11 @@ def _world(job: FlatJob) -> None:
     flat_world.export(made, source, job.out / recipe.world, recipe.starts, recipe.begins)
 
 
-def denoiser_of(job: FlatJob, stage: str) -> Denoiser:
-    """The denoiser with the averaged weights of a training."""
-    denoiser = Denoiser(job.recipe.denoiser)
+def denoiser_of(job: FlatJob, stage: str) -> Any:
+    """The network with the averaged weights of a training."""
+    sizes = job.recipe.denoiser
+    rival = isinstance(sizes, AutoregressiveConfig)
+    denoiser = Autoregressive(sizes) if rival else Denoiser(sizes)
     denoiser.load_state_dict(loop.weights(need(job, stage, stage)))
     return denoiser
 

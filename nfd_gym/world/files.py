@@ -25,10 +25,9 @@ from nfd_gym import settings
 from nfd_gym.actions import codec_from_json
 from nfd_gym.data import DataError
 from nfd_gym.data.files import PART, commit, write_text
-from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 from nfd_gym.world.drift import Drift
-from nfd_gym.world.kinds import build_body, build_memory
+from nfd_gym.world.kinds import build_body, build_memory, network_of
 from nfd_gym.world.settings import WorldError, WorldSettings
 from nfd_gym.world.world import World
 
@@ -102,7 +101,9 @@ def _load(folder: Path, device: str) -> World:
             name=str(described["name"]),
             codec=codec_from_json(described["codec"]),
             tokenizer=_module(Tokenizer, TokenizerConfig, "tokenizer", described, parts),
-            denoiser=_module(Denoiser, DenoiserConfig, "denoiser", described, parts),
+            denoiser=_module(
+                *network_of(described.get("network", "denoiser")), "denoiser", described, parts
+            ),
             memory=build_memory(memory["kind"], memory["config"], parts.get("memory", {})),
             body=build_body(body["kind"], body["config"], parts.get("body", {})),
             settings=settings.from_json(WorldSettings, described["settings"], "settings"),

@@ -1,4 +1,4 @@
-"""Memories and bodies by name: what world.json calls them, and where they are."""
+"""Memories, bodies and networks by name: what world.json calls them, and where they are."""
 
 import importlib
 from collections.abc import Mapping
@@ -24,6 +24,21 @@ BODIES = {
     "push": ("nfd_gym.model.push", "PushBody"),
     "steps": ("nfd_gym.model.steps", "StepBody"),
 }
+NETWORKS = {
+    "denoiser": ("nfd_gym.model.denoiser", "Denoiser", "DenoiserConfig"),
+    "autoregressive": (
+        "nfd_gym.baselines.autoregressive", "Autoregressive", "AutoregressiveConfig",
+    ),
+}  # fmt: skip
+
+
+def network_of(kind: str) -> tuple[Any, Any]:
+    """The class of that kind of network, and that of its config."""
+    if kind not in NETWORKS:
+        raise WorldError(f"no network of kind {kind!r}; did you mean {nearest(kind, NETWORKS)!r}?")
+    module, *names = NETWORKS[kind]
+    cls, config = (getattr(importlib.import_module(module), name) for name in names)
+    return cls, config
 
 
 def build_memory(kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Memory:

@@ -113,6 +113,7 @@ class World:
             "codec": self.codec.to_json(),
             "tokenizer": settings_.to_json(self.tokenizer.config),
             "denoiser": settings_.to_json(self.denoiser.config),
+            **({} if self.denoiser.kind == "denoiser" else {"network": self.denoiser.kind}),
             "memory": {"kind": self.memory.kind, "config": self.memory.config()},
             "body": {"kind": self.body.kind, "config": self.body.config()},
             "settings": settings_.to_json(self.settings),

@@ -1,5 +1,6 @@
 """Flat recipes: the training input is the play input, and the stages run from end to end."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,17 @@ import torch
 
 import nfd_gym  # noqa: F401  registers NFD-v0
 from nfd_gym.actions import Continuous
+from nfd_gym.baselines.autoregressive import AutoregressiveConfig
 from nfd_gym.data.clip import Clip
 from nfd_gym.data.store import ClipWriter
+from nfd_gym.errors import UsageError
 from nfd_gym.memory.none import NoMemory
 from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float
 from nfd_gym.model.tokenizer import Tokenizer
+from nfd_gym.runtime.engines.engine import EngineError
+from nfd_gym.runtime.session import Session
 from nfd_gym.train import flat_runner
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.loop import LoopConfig, Moment
@@ -26,6 +31,7 @@ from nfd_gym.train.recipes.pusht import PUSHT
 from nfd_gym.train.stages.clips import GIVEN, ClipStage, conditions, rollout
 from nfd_gym.train.stages.distil import DistilLoss
 from nfd_gym.train.stages.frames import ClipBatch, ClipLoader
+from nfd_gym.train.stages.next_word import NextWordLoss
 from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldError, WorldSettings, load_world
 
@@ -59,9 +65,19 @@ PLAIN = replace(
     TINY,
     denoiser=replace(TINY.denoiser, condition=False, causal_every=1),
     loss=TokenLoss(clean=0.5, own=0.0),
-    distil=DistilLoss(minutes=0.02),
+    distil=DistilLoss(teacher=(1.0, 0.5), sigmas=(1.0, 0.5), minutes=0.02),
     settings=WorldSettings(fps=10.0, sigmas=(1.0, 0.5), method="euler", hold=0.0),
 )  # as in the paper: no view, what was is seen in the window alone
+WORDS = replace(
+    PLAIN,
+    denoiser=AutoregressiveConfig(
+        tokens_h=2, tokens_w=3, channels=24, width=32, depth=2, heads=2, control_width=2, window=2,
+        causal_every=1, words=64,
+    ),
+    loss=NextWordLoss(levels=(4, 4, 4), fitting=50),
+    distil=None,
+    settings=WorldSettings(fps=10.0, context="exact", hold=0.0),
+)  # fmt: skip
 
 
 def dot(seed: int, frames: int) -> Clip:
@@ -150,7 +166,7 @@ def test_parts_of_a_flat_recipe_fit_each_other(name: str) -> None:
     sizes, picture = recipe.denoiser, recipe.tokenizer
     assert (sizes.tokens_h, sizes.tokens_w) == picture.grid and sizes.channels == picture.latents
     assert not picture.depth_channels and recipe.frames > GIVEN
-    with pytest.raises(WorldError, match="without rays"):
+    with pytest.raises((WorldError, UsageError), match="without (rays|masks)"):
         replace(recipe, denoiser=replace(sizes, rays=True, condition=True))
 
 
@@ -166,7 +182,7 @@ def test_what_cannot_be_trained_is_refused(dots: Path, tmp_path: Path) -> None:
         flat_runner.run(job(dots, tmp_path), "denoiser")
 
 
-@pytest.mark.parametrize("recipe", [TINY, PLAIN], ids=["view", "plain"])
+@pytest.mark.parametrize("recipe", [TINY, PLAIN, WORDS], ids=["view", "plain", "words"])
 def test_recordings_become_a_world_that_is_played(
     recipe: FlatRecipe, dots: Path, tmp_path: Path
 ) -> None:
@@ -189,6 +205,8 @@ def test_recordings_become_a_world_that_is_played(
     assert np.array_equal(env.step(told[2])[0], frames[2])
     inner.load_state(saved)
     assert all(np.array_equal(env.step(a)[0], f) for a, f in zip(told, frames, strict=True))
+    with pytest.raises((EngineError, UsageError)) if recipe is WORDS else nullcontext():
+        Session(world, engine="compile")
     env.close()
 
 

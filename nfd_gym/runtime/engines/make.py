@@ -23,7 +23,7 @@ def make_engine(
     name: str, world: World, num_envs: int = 1, steps: int | None = None, device: str = "cpu"
 ) -> Engine:
     """The engine called `name`, drawing `num_envs` frames a call in `steps` denoising steps."""
-    name, where = resolve(name, device)
+    name, where = resolve(name, device, world.denoiser.kind)
     settings = world.settings.with_steps(steps)
     denoiser: DenoiserLike = world.denoiser
     if name in PRECISIONS:
@@ -35,15 +35,18 @@ def make_engine(
     return engine_of(name, where, world, settings, denoiser)
 
 
-def resolve(name: str, device: str) -> tuple[str, torch.device]:
+def resolve(name: str, device: str, network: str = "denoiser") -> tuple[str, torch.device]:
     """Name and device, checked without any torch work; "auto" is OpenVINO in float32 on a CPU that
-    has it, else eager."""
+    has it, else eager. Only a denoiser can be converted."""
     if name not in NAMES:
         raise EngineError(f"no engine {name!r}; did you mean {nearest(name, NAMES)!r}?")
     where = find_device(device)
     if name == "auto":
         fast = where.type == "cpu" and importlib.util.find_spec("openvino") is not None
+        fast = fast and network == "denoiser"
         name = "openvino" if fast else "eager"
+    if network != "denoiser" and name != "eager":
+        raise EngineError(f"engine {name!r} cannot run an {network} world; use engine='eager'.")
     if name in PRECISIONS and importlib.util.find_spec("openvino") is None:
         raise EngineError(
             f"engine {name!r} is not installed; type `pip install openvino` or use engine='eager'."

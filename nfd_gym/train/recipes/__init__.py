@@ -8,13 +8,14 @@ from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.recipe import Recipe, RecipeError
 from nfd_gym.train.recipes.crafter import CRAFTER
 from nfd_gym.train.recipes.crafter_plain import CRAFTER_PLAIN
+from nfd_gym.train.recipes.crafter_words import CRAFTER_WORDS
 from nfd_gym.train.recipes.island import ISLAND
 from nfd_gym.train.recipes.micro import MICRO
 from nfd_gym.train.recipes.pusht import PUSHT
 
 RECIPES: dict[str, Recipe | FlatRecipe] = {
     "island": ISLAND, "micro": MICRO, "pusht": PUSHT, "crafter": CRAFTER,
-    "crafter-plain": CRAFTER_PLAIN,
+    "crafter-plain": CRAFTER_PLAIN, "crafter-words": CRAFTER_WORDS,
 }  # fmt: skip
 
 

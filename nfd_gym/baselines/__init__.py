@@ -1,0 +1,1 @@
+"""Rivals of next-frame diffusion, on the same codes and footage."""
