@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "games": {"data", "envs"},  # real games: they know nothing of the model
     "eval": {
         *("model", "memory", "diffusion", "data", "world", "presets", "runtime", "train"),
+        "baselines",
         *("envs", "games"),
     },
     "agent": {"runtime"},  # a trained policy, read from its zip

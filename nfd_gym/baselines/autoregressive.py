@@ -26,7 +26,7 @@ from nfd_gym.model.rope import angles, rotate
 class AutoregressiveConfig(DenoiserConfig):
     """`condition` is the last frame, whose words stand in where diagonal decoding has none yet."""
 
-    words: int = 4096  # V
+    words: int = 768  # V
     decoding: str = "raster"
     lag: int = 2  # tokens by which a row is behind the one above, in diagonal decoding
     top_p: float = 1.0  # the likeliest words that together have this chance are drawn from

@@ -1,4 +1,4 @@
-"""`nfd-gym bench env|speculate|data|games`: a dispatcher; each subject has its own module."""
+"""`nfd-gym bench env|speculate|rivals|data|games`: a dispatcher; each subject has its own module."""
 
 import argparse
 import importlib
@@ -8,6 +8,7 @@ import sys
 SUBJECTS = {
     "env": ("nfd_gym.eval.bench_env", "frames per second of env.step: envs, steps, engines"),
     "speculate": ("nfd_gym.eval.bench_speculate", "hits, discards, latency, quality of guessing"),
+    "rivals": ("nfd_gym.eval.bench_rivals", "worlds of one game: quality, speed, obedience"),
     "data": ("nfd_gym.data.bench", "how fast recordings are read"),
     "games": ("nfd_gym.games.bench", "how fast the real game runs"),
 }

@@ -4,29 +4,25 @@ Tiles are read by the nearest sprite; a tile is valid where it is within 30 dB o
 of dark frames hold nothing but noise, so tiles are only counted where a frame is read as daylight.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source
+from nfd_gym.eval.chances import chance_table
 from nfd_gym.eval.effects import effect_table
 from nfd_gym.eval.returning import CREATURES, DAY, return_table
-from nfd_gym.eval.rollout import Excerpt, Frames, cut, dreamt
-from nfd_gym.games.crafter.chance import chances
-from nfd_gym.games.crafter.readings import HudReader, Look
+from nfd_gym.eval.rollout import Excerpt, Frames, cut
+from nfd_gym.games.crafter.readings import HudReader
 from nfd_gym.games.crafter.spec import ACTIONS, MOVES, SPEC
-from nfd_gym.games.crafter.tiles import Reading, TileReader, looks_of_reading
+from nfd_gym.games.crafter.tiles import Reading, TileReader
 from nfd_gym.world import World
 
 AT = (1, 16, 64, 256)
 VALID = 255.0**2 / 1000  # mean squared error at 30 dB
-STEPS = (1, 2, 4, 8)
-LOOKED = 64  # frames of a run that chance is counted in
 TRIES = 100  # of each action that succeed, and as many that fail
 RETURNS = 16  # stretches that are walked away from
-CHANCES = ("cow_moves", "zombie_nearer", "sapling")
 
 
 def fits(world: World) -> bool:
@@ -40,12 +36,11 @@ def tables(
     """Tiles and counts of free runs, effects of actions, the ground after a return, and what the
     world leaves to chance by denoising steps."""
     hud, tiles = HudReader.from_game(), TileReader()
-    looked = real.span(0, real.context + min(LOOKED, real.horizon), real.context)
     return {
         "tiles": tile_table(made, real, hud, tiles),
         "effects": effect_table(world, source, TRIES, engine, hud, tiles),
         "return": return_table(world, cut(source, RETURNS, real.context, 1), engine, tiles),
-        "chance": chance_table(world, looked, engine, hud, tiles),
+        "chance": chance_table(world, source, engine, hud, tiles),
     }
 
 
@@ -92,33 +87,3 @@ def entering(before: Reading, after: Reading, actions: NDArray[np.float32]) -> N
             along = new[i] if dx else new[i].T  # a view of it: the axis of the step comes first
             along[-1 if dx + dy > 0 else 0] = True
     return new
-
-
-def chance_table(
-    world: World, real: Excerpt, engine: str, hud: HudReader, tiles: TileReader
-) -> dict[str, Any]:
-    """How often what is left to chance happens, in the recordings and by denoising steps."""
-    rows = [["recordings", *_figures(real.real, real, hud, tiles)]]
-    for steps in STEPS:
-        how = world.settings.with_steps(steps)
-        made = dreamt(replace(world, settings=how), real, engine)
-        rows.append([f"{steps} steps", *_figures(made, real, hud, tiles)])
-    columns = ["world", *(f"{name} {what}" for name in CHANCES for what in ("rate", "+-", "tries"))]
-    return {"columns": columns, "rows": rows}
-
-
-def _figures(frames: Frames, real: Excerpt, hud: HudReader, tiles: TileReader) -> list[Any]:
-    """Rate, half a 95 % interval and number of tries of every chance."""
-    total = {name: [0, 0] for name in CHANCES}
-    for run in range(len(frames)):
-        reading = tiles.read(frames[run])
-        looks: list[Look] = looks_of_reading(reading, hud.read(frames[run])[0])
-        actions = real.actions[run, real.context :].argmax(-1).tolist()
-        for name, (hits, tries) in chances(looks, actions).items():
-            total[name][0] += hits
-            total[name][1] += tries
-    out: list[Any] = []
-    for hits, tries in total.values():
-        rate = hits / max(1, tries)
-        out += [rate, 1.96 * float(np.sqrt(rate * (1 - rate) / max(1, tries))), tries]
-    return out

@@ -122,13 +122,14 @@ def _denoiser(job: FlatJob) -> None:
     recipe, memory, body, code = job.recipe, memory_of(job), body_of(job), code_of(job)
     torch.manual_seed(0)
     folder, run = job.out / "frames", job.out / "denoiser"
-    if isinstance(recipe.denoiser, AutoregressiveConfig) and isinstance(recipe.loss, NextWordLoss):
-        rival = Autoregressive(recipe.denoiser)
-        rival.table.copy_(next_word.codebook(folder, recipe.loss))
+    sizes = recipe.denoiser
+    if isinstance(sizes, AutoregressiveConfig) and isinstance(recipe.loss, NextWordLoss):
+        rival = Autoregressive(sizes)
+        rival.table.copy_(next_word.codebook(folder, recipe.loss, sizes.words))
         words = NextWordStage(rival)
         loop.train(words, tokens_of(job), run, recipe.loop, recipe.loop.device)
         return
-    model = Denoiser(recipe.denoiser)
+    model = Denoiser(sizes)
     if isinstance(recipe.loss, TokenLoss):
         stage = TokenStage(model, code, recipe.loss, body, restless_of(job), inside(job))
         loop.train(stage, tokens_of(job), run, recipe.loop, recipe.loop.device)

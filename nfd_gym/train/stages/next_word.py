@@ -14,11 +14,12 @@ from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages.tokens import TokenBatch
 
 CODES = 400_000  # tokens that the vocabulary is fitted to
+CHUNK = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
 class NextWordLoss:
-    levels: tuple[int, ...] = (8, 8, 8, 8)  # of the quantiser; their product is the vocabulary
+    levels: tuple[int, ...] = (8, 8, 8, 8)  # of the quantiser; its most used words are kept
     fitting: int = 5000  # steps of the vocabulary
 
 
@@ -39,12 +40,15 @@ class NextWordStage:
         return None
 
 
-def codebook(folder: Path, loss: NextWordLoss, seed: int = 0) -> Tensor:
-    """The table (V,C) of a quantiser fitted to recorded tokens, rare ones as often as it can."""
+def codebook(folder: Path, loss: NextWordLoss, count: int, seed: int = 0) -> Tensor:
+    """Codes (count,C) of the most used words of a quantiser, which is fitted to recorded tokens,
+    rare ones as often as it can."""
     codes = np.load(folder / "codes.npy", mmap_mode="r", allow_pickle=False)
     rows = np.sort(np.random.default_rng(seed).integers(len(codes), size=CODES // codes.shape[1]))
     sample = torch.from_numpy(codes[rows]).float().flatten(0, 1)
-    return fsq.fit(sample, rarity(sample), loss.levels, seed, loss.fitting)
+    table = fsq.fit(sample, rarity(sample), loss.levels, seed, loss.fitting)
+    used = torch.cat([fsq.words(part, table) for part in sample.split(CHUNK)])
+    return table[used.bincount(minlength=len(table)).topk(count).indices]
 
 
 def rarity(codes: Tensor) -> Tensor:

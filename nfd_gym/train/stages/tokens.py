@@ -58,6 +58,7 @@ class TokenLoss:
     clean: float = 0.0  # share of frames at level 0: a past to look at, nothing to learn
     blur: float = 0.3  # most noise on a view
     focus: float = 15.0  # extra weight of a token that may become another thing
+    below: float = 8.0  # weight of a token below the map, beside those of the map
     own: float = 0.4  # share of batches with views that the model drew
     own_from: float = 0.4  # share of the training after which they begin
 
@@ -173,7 +174,8 @@ class TokenStage:
         near = self.restless.near(
             batch.view, batch.age, batch.since, batch.actions, self.tokenizer.config.grid
         )
-        return 1.0 + self.config.focus * near
+        of_map = torch.arange(near.shape[-1]) < (self.inside or near.shape[-1])
+        return torch.where(of_map, 1.0, self.config.below) * (1.0 + self.config.focus * near)
 
     def control(self, batch: TokenBatch) -> Tensor:
         """(B,T,A+K): the actions and what the body tells."""

@@ -1,0 +1,142 @@
+"""`nfd-gym bench rivals`: worlds of one game in one table, token by token or by diffusion.
+
+An autoregressive world is decoded in raster order, along diagonals and in parallel; a diffusion
+world is sampled in 18, 4, 2 and 1 steps. All on one thread of the eager engine.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nfd_gym.baselines.autoregressive import Autoregressive
+from nfd_gym.baselines.schedules import passes
+from nfd_gym.data import Source, open_source
+from nfd_gym.diffusion.sample import evaluations
+from nfd_gym.eval import bench_table
+from nfd_gym.eval.crafter import fits
+from nfd_gym.eval.effects import effect_table
+from nfd_gym.eval.frechet import frechet, latent_features
+from nfd_gym.eval.metrics import psnr
+from nfd_gym.eval.rollout import Excerpt, cut, dreamt
+from nfd_gym.games.crafter.readings import HudReader
+from nfd_gym.games.crafter.tiles import TileReader
+from nfd_gym.runtime.open_world import open_world
+from nfd_gym.runtime.session import Session
+from nfd_gym.world import World
+
+STEPS = (18, 4, 2, 1)
+DECODINGS = (("raster", 1), ("diagonal", 2), ("diagonal", 1), ("parallel", 1))
+SPANS = ((1, 16), (17, 64))  # frames of free runs whose Frechet distance is taken
+TIMED = 20  # steps
+
+COLUMNS = [
+    "world", "sampling", "weights, millions", "minutes", "passes a frame", "ms a frame",
+    "one step dB", "frame 16 dB", "frame 64 dB", "Frechet 1-16", "Frechet 17-64",
+    "F1 of steps", "F1 of all effects", "nothing, rightly",
+]  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--worlds", nargs="+", required=True, help="world folders or shipped names")
+    parser.add_argument("--data", type=Path, required=True, help="recordings that none was shown")
+    parser.add_argument("--runs", type=int, default=32, help="free runs (default 32)")
+    parser.add_argument("--tries", type=int, default=40, help="of each effect (default 40)")
+    bench_table.add_output(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    torch.set_num_threads(1)
+    source, rows = open_source(args.data), []
+    for name in args.worlds:
+        world = open_world(name)
+        for sampling, passes_, chosen in variants(world):
+            rows.append(row(chosen, sampling, passes_, source, args.runs, args.tries))
+            print(bench_table.table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)
+    rows.append(_recordings(open_world(args.worlds[0]), source, args.runs))
+    bench_table.report("rivals", COLUMNS, rows, args)
+    return 0
+
+
+def variants(world: World) -> Iterator[tuple[str, int, World]]:
+    """(what it is called, passes through the network a frame, the world that samples so)."""
+    net: Any = world.denoiser
+    if isinstance(net, Autoregressive):
+        for decoding, lag in DECODINGS:
+            sizes = replace(net.config, decoding=decoding, lag=lag)
+            chosen = Autoregressive(sizes).eval().requires_grad_(False)
+            chosen.load_state_dict(net.state_dict())
+            count = len(passes(decoding, sizes.tokens_h, sizes.tokens_w, lag)) + 1
+            name = f"{decoding}, lag {lag}" if decoding == "diagonal" else decoding
+            yield name, count, replace(world, denoiser=chosen)
+        return
+    most = len(world.settings.trained) or max(STEPS)
+    for steps in STEPS:
+        if steps <= most:
+            how = world.settings.with_steps(steps)
+            count = evaluations(how.method, steps) + (how.context == "exact")
+            yield f"{how.method}, {steps} steps", count, replace(world, settings=how)
+
+
+def row(
+    world: World, sampling: str, count: int, source: Source, runs: int, tries: int
+) -> list[Any]:
+    """All figures of one world sampled in one way."""
+    context = world.denoiser.config.window + 1
+    one = cut(source, 4 * runs, context, 1)
+    free = cut(source, runs, context, SPANS[-1][1])
+    next_frame, made = dreamt(world, one)[:, 0], dreamt(world, free)
+    weights = sum(p.numel() for p in world.denoiser.parameters()) / 1e6
+    out: list[Any] = [
+        world.name, sampling, weights, world.provenance.get("minutes"), count,
+        milliseconds(world, free), float(psnr(next_frame, one.real[:, 0]).mean()),
+    ]  # fmt: skip
+    out += [float(psnr(made[:, i - 1], free.real[:, i - 1]).mean()) for i in (16, 64)]
+    out += [_distance(world, made, free, first, last) for first, last in SPANS]
+    return out + effects(world, source, tries)
+
+
+def effects(world: World, source: Source, tries: int) -> list[Any]:
+    """F1 of steps, mean F1 over all kinds of effect, share of failures that stay without one."""
+    if not fits(world):
+        return [None, None, None]
+    table = effect_table(world, source, tries, "eager", HudReader.from_game(), TileReader())
+    found = {verb: (f1, nothing) for verb, _, _, _, _, f1, nothing in table["rows"]}
+    nothings = [nothing for _, nothing in found.values() if nothing is not None]
+    mean = float(np.mean([f1 for f1, _ in found.values()]))
+    return [found["move"][0], mean, float(np.mean(nothings))]
+
+
+def milliseconds(world: World, free: Excerpt) -> float:
+    """Median of a step of one environment."""
+    session, first = Session(world, engine="eager"), free.rows(np.arange(1))
+    given = first.span(0, first.context, first.context)
+    session.reset(given.frames, given.actions, given.depth, given.poses, np.zeros(1, np.int64))
+    spent = []
+    for i in range(TIMED):
+        started = time.perf_counter()
+        session.step(first.actions[:, first.context + i])
+        spent.append(1e3 * (time.perf_counter() - started))
+    session.close()
+    return float(np.median(spent))
+
+
+def _distance(world: World, made: Any, real: Excerpt, first: int, last: int) -> float:
+    one, other = (
+        latent_features(world.tokenizer, frames[:, first - 1 : last].reshape(-1, *frames.shape[2:]))
+        for frames in (made, real.real)
+    )
+    return frechet(one, other)
+
+
+def _recordings(world: World, source: Source, runs: int) -> list[Any]:
+    """The Frechet distance of two halves of the recorded stretches: what chance alone gives."""
+    free = cut(source, 2 * runs, world.denoiser.config.window + 1, SPANS[-1][1])
+    half, other = free.rows(np.arange(0, 2 * runs, 2)), free.rows(np.arange(1, 2 * runs, 2))
+    distances = [_distance(world, half.real, other, first, last) for first, last in SPANS]
+    return ["recordings", "other stretches", *[None] * 7, *distances, None, None, None]
