@@ -17,7 +17,7 @@ from nfd_gym.games.crafter.readings import HudReader, Look
 from nfd_gym.games.crafter.tiles import TileReader, looks_of_reading
 from nfd_gym.world import World
 
-MOST = 200  # recorded chances of a kind
+MOST = 120  # recorded chances of a kind
 NAMES = ("cow_moves", "zombie_nearer", "sapling", "wakes_up")
 SOLVERS = (("euler", 1), ("euler", 2), ("euler", 4), ("dpm", 8), ("dpm", 18))
 
