@@ -59,7 +59,18 @@ THIRD_PARTY = {
     "h5py": {"data"},
     "Xlib": {"games"},
     "gymnasium": {"__init__", "actions", "agent", "data", "envs", "games", "play", "eval"},
-    "torch": {"agent", "baselines", "model", "diffusion", "runtime", "train", "envs", "eval", "world", "memory"},
+    "torch": {
+        "agent",
+        "baselines",
+        "model",
+        "diffusion",
+        "runtime",
+        "train",
+        "envs",
+        "eval",
+        "world",
+        "memory",
+    },
     "av": {"data", "eval", "play", "games"},
 }
 

@@ -46,9 +46,7 @@ def words(code: Tensor, table: Tensor) -> Tensor:
     return near.argmin(-1).reshape(code.shape[:-1])
 
 
-def fit(
-    codes: Tensor, chances: Tensor, levels: tuple[int, ...], seed: int, count: int
-) -> Tensor:
+def fit(codes: Tensor, chances: Tensor, levels: tuple[int, ...], seed: int, count: int) -> Tensor:
     """The table (V,C), fitted to codes (n,C), half of which are drawn by `chances` (n,)."""
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)

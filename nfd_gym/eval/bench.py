@@ -1,4 +1,4 @@
-"""`nfd-gym bench env|speculate|rivals|data|games`: a dispatcher; each subject has its own module."""
+"""`nfd-gym bench env|speculate|rivals|data|games`: each subject has its own module."""
 
 import argparse
 import importlib

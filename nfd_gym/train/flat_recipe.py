@@ -43,8 +43,8 @@ class FlatRecipe:
         tokens, words = isinstance(self.loss, TokenLoss), isinstance(self.loss, NextWordLoss)
         if words != isinstance(self.denoiser, AutoregressiveConfig):
             raise WorldError(
-                f"recipe {self.name!r}: words are predicted by an autoregressive net; set `loss` to "
-                "a NextWordLoss and `denoiser` to an AutoregressiveConfig, or neither."
+                f"recipe {self.name!r}: words are predicted by an autoregressive net; set `loss` "
+                "to a NextWordLoss and `denoiser` to an AutoregressiveConfig, or neither."
             )
         if self.denoiser.rays or not (self.denoiser.condition or tokens):
             raise WorldError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from nfd_gym.baselines.autoregressive import Autoregressive, AutoregressiveConfig
@@ -114,7 +115,12 @@ def _sources(job: FlatJob) -> None:
         sources.write(job.out / "frames", code_of(job), kept)
         path = job.out / "restless.safetensors"
         if not path.exists():
-            checkpoint.save(path, dict(restless.fit(job.out / "frames").state_dict()), {})
+            found = restless.fit(job.out / "frames", looks_of(job.recipe))
+            checkpoint.save(path, dict(found.state_dict()), {})
+            np.save(
+                job.out / "frames" / "bins.npy",
+                restless.bins(job.out / "frames", found, inside(job)),
+            )
 
 
 def _denoiser(job: FlatJob) -> None:
@@ -192,10 +198,18 @@ def tokens_of(job: FlatJob) -> Callable[[int, Team], TokenLoader]:
 def restless_of(job: FlatJob) -> Restless:
     """The fitted chances that tokens change."""
     sizes = job.recipe.denoiser
-    found = Restless(sizes.channels, sizes.tokens, open_source(job.data).codec.width)
+    width = open_source(job.data).codec.width
+    found = Restless(sizes.channels, sizes.tokens, width, looks_of(job.recipe))
     path = need(job, "restless.safetensors", "sources")
     found.load_state_dict(checkpoint.load(path)[0])
     return found.eval().requires_grad_(False)
+
+
+def looks_of(recipe: FlatRecipe) -> tuple[int, ...]:
+    """The tokens that the body looks at."""
+    if not isinstance(recipe.body, StepConfig):
+        return ()
+    return tuple(down * recipe.denoiser.tokens_w + right for right, down in recipe.body.looks)
 
 
 def inside(job: FlatJob) -> int:

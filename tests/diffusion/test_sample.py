@@ -33,7 +33,9 @@ def error(method: str, steps: int) -> float:
     return float((out - (MEAN + STD * draw())).abs().max())
 
 
-@pytest.mark.parametrize(("method", "low", "high"), [("euler", 0.95, 1.05), ("heun", 1.95, 2.05), ("dpm", 1.7, 2.05)])
+@pytest.mark.parametrize(
+    ("method", "low", "high"), [("euler", 0.95, 1.05), ("heun", 1.95, 2.05), ("dpm", 1.7, 2.05)]
+)
 def test_order_of_convergence(method: str, low: float, high: float) -> None:
     """Half the step, 2^order less error; and a thousand steps must not divide by a difference of
     clamped values."""

@@ -52,7 +52,16 @@ def test_every_way_of_sampling_has_a_row(worlds: list[str], tmp_path: Path) -> N
     parser = argparse.ArgumentParser()
     bench_rivals.add_arguments(parser)
     out = tmp_path / "out.json"
-    told = ["--worlds", *worlds, "--data", str(tmp_path / "data"), "--runs", "2", "--json", str(out)]
+    told = [
+        "--worlds",
+        *worlds,
+        "--data",
+        str(tmp_path / "data"),
+        "--runs",
+        "2",
+        "--json",
+        str(out),
+    ]
     assert bench_rivals.main(parser.parse_args(told)) == 0
     table = json.loads(out.read_text())["figures"]["table"]
     assert table["columns"] == bench_rivals.COLUMNS

@@ -166,7 +166,7 @@ def test_parts_of_a_flat_recipe_fit_each_other(name: str) -> None:
     sizes, picture = recipe.denoiser, recipe.tokenizer
     assert (sizes.tokens_h, sizes.tokens_w) == picture.grid and sizes.channels == picture.latents
     assert not picture.depth_channels and recipe.frames > GIVEN
-    with pytest.raises((WorldError, UsageError), match="without (rays|masks)"):
+    with pytest.raises((WorldError, UsageError), match=r"without (rays|masks)"):
         replace(recipe, denoiser=replace(sizes, rays=True, condition=True))
 
 

@@ -1,8 +1,8 @@
 """Stage: the student of a world with chance, by regression on where the teacher's flow ends.
 
 From the same noise the teacher takes its many small steps to a frame, which the student shall reach
-in few large ones. So every choice, a creature's way say, is a function of the noise that the student
-learns as it is, and stays as likely; the mean square of the recorded frame would teach it the mean.
+in few large ones. So every choice, a creature's way say, is a function of the noise that the
+student learns as it is, and stays as likely; the recorded frame would teach it the mean.
 The last frame of every clip is drawn; those before it are in the cache, as in play.
 """
 

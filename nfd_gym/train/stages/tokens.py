@@ -28,7 +28,7 @@ from nfd_gym.train.stages.clips import FlatBody, draw
 from nfd_gym.train.stages.frames import RandomClips
 from nfd_gym.train.stages.restless import Restless
 
-EVEN = 0.4  # share of clips that begin with an action drawn evenly from all
+EVEN = 0.5  # share of clips that are drawn by what may happen
 JUST_BEGUN = 0.5  # share of clips whose map began a short while before, as in play
 BEGAN = 60  # steps before, at most
 REDRAWN = (0.2, 0.8)  # noise levels from which recorded frames are drawn again
@@ -72,10 +72,13 @@ class TokenLoader(RandomClips[TokenBatch]):
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in ("codes", "again", "actions", "poses", "sources", "ages", "since")
         )
-        places = np.arange(self.ends[-1])
-        rows = self.row_of(places)
-        kinds = self.actions[rows + 1].argmax(-1)  # of the first frame that is predicted
+        rows = self.row_of(np.arange(self.ends[-1]))
+        kinds = self.actions[rows + 1].argmax(-1) * 8  # of the first frame that is predicted
+        if (folder / "bins.npy").exists():
+            kinds = kinds + np.load(folder / "bins.npy", allow_pickle=False)[rows + 1]
         self.by_kind = [rows[kinds == kind] for kind in np.unique(kinds)]
+        self.odds = np.sqrt([len(kind) for kind in self.by_kind])
+        self.odds /= self.odds.sum()
 
     def drawn(self, random: np.random.Generator) -> TokenBatch:
         """One batch; each clip's map holds codes of recorded frames or of frames drawn by the
@@ -100,11 +103,12 @@ class TokenLoader(RandomClips[TokenBatch]):
         )
 
     def begins(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """Rows (batch,) before a clip: a share of the clips begins with any action as likely as any
-        other. An action is known before its frame, so what it leads to is as likely as it was."""
+        """Rows (batch,) before a clip. A share of the clips begins with rare actions, and where
+        counts may change, more often: of n alike as often as their root. Both are known before
+        the frame, so what comes of them is as likely as it was."""
         rows = super().begins(random)
         for clip in np.flatnonzero(random.random(self.batch) < EVEN):
-            kind = self.by_kind[random.integers(len(self.by_kind))]
+            kind = self.by_kind[random.choice(len(self.by_kind), p=self.odds)]
             rows[clip] = kind[random.integers(len(kind))]
         return rows
 
