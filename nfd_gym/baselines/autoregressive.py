@@ -8,6 +8,7 @@ word.
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -103,6 +104,10 @@ class Autoregressive(nn.Module):
             where.dtype,
         )  # fmt: skip
 
+    @property
+    def _layers(self) -> list["Block"]:
+        return cast(list[Block], list(self.blocks))
+
     def _inputs(self, told: Tensor, control: Tensor) -> Tensor:
         """Embeddings (B,T,N+1,D): the action, then the words."""
         first = self.action_in(control)[..., None, :]
@@ -127,7 +132,7 @@ class Autoregressive(nn.Module):
         mask = _with_missing(seen[None].expand(len(told), -1, -1), cache, size)
         x = self._inputs(told, control)
         kept: list[tuple[Tensor, Tensor]] = []
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self._layers):
             q, k, v = block.heads_of(x)
             kept.append((k, v))
             if past:
@@ -173,7 +178,7 @@ class Autoregressive(nn.Module):
             filled[start + at] = True
             seen = filled & (torch.arange(start + size) <= (start + at)[:, None])
             mask = _with_missing(seen[None].expand(envs, -1, -1), cache, size)
-            for block, room in zip(self.blocks, olds, strict=True):
+            for block, room in zip(self._layers, olds, strict=True):
                 q, k, v = block.heads_of(x)
                 room[0][:, start + at], room[1][:, start + at] = rotate(k, turn[past, at]), v
                 x = block.joined(x, attend(rotate(q, turn[past, at]), room[0], room[1], mask))

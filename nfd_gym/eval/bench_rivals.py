@@ -69,7 +69,7 @@ def variants(world: World) -> Iterator[tuple[str, int, World]]:
     if isinstance(net, Autoregressive):
         for decoding, lag in DECODINGS:
             sizes = replace(net.config, decoding=decoding, lag=lag)
-            chosen = Autoregressive(sizes).eval().requires_grad_(False)
+            chosen: Any = Autoregressive(sizes).eval().requires_grad_(False)
             chosen.load_state_dict(net.state_dict())
             count = len(passes(decoding, sizes.tokens_h, sizes.tokens_w, lag)) + 1
             name = f"{decoding}, lag {lag}" if decoding == "diagonal" else decoding

@@ -41,7 +41,7 @@ from nfd_gym.train.stages import (
     steps,
     tokenizer,
 )
-from nfd_gym.train.stages.clips import ClipStage, FlatBody
+from nfd_gym.train.stages.clips import ClipLoss, ClipStage, FlatBody
 from nfd_gym.train.stages.distil import DistilStage
 from nfd_gym.train.stages.frames import ClipLoader
 from nfd_gym.train.stages.next_word import NextWordLoss, NextWordStage
@@ -146,6 +146,7 @@ def _denoiser(job: FlatJob) -> None:
             folder, memory, recipe.frames, recipe.batch, 0, first, team.rank, team.ranks
         )
 
+    assert isinstance(recipe.loss, ClipLoss)
     clips = ClipStage(model, code, recipe.settings, recipe.loss, body, memory)
     loop.train(clips, clips_at, run, recipe.loop, recipe.loop.device)
 
@@ -180,8 +181,9 @@ def _world(job: FlatJob) -> None:
 def denoiser_of(job: FlatJob, stage: str) -> Any:
     """The network with the averaged weights of a training."""
     sizes = job.recipe.denoiser
-    rival = isinstance(sizes, AutoregressiveConfig)
-    denoiser = Autoregressive(sizes) if rival else Denoiser(sizes)
+    denoiser: Any = (
+        Autoregressive(sizes) if isinstance(sizes, AutoregressiveConfig) else Denoiser(sizes)
+    )
     denoiser.load_state_dict(loop.weights(need(job, stage, stage)))
     return denoiser
 

@@ -66,7 +66,8 @@ class Restless(nn.Module):
             for part in (actions, view[:, :, list(self.looks)].flatten(2))
         )
         action, looked = each
-        return self(view, since, action, place, looked).sigmoid()
+        logits: Tensor = self(view, since, action, place, looked)
+        return logits.sigmoid()
 
 
 def fit(folder: Path, looks: tuple[int, ...] = (), seed: int = 0, count: int = STEPS) -> Restless:
