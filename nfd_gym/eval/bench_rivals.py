@@ -31,7 +31,11 @@ from nfd_gym.runtime.session import Session
 from nfd_gym.world import World
 
 STEPS = (18, 4, 2, 1)
-DECODINGS = (("raster", 1), ("diagonal", 2), ("diagonal", 1), ("parallel", 1))
+TOP_P = 0.8  # MineWorld's
+DECODINGS = (
+    ("raster", 1, 1.0), ("raster", 1, TOP_P), ("diagonal", 2, TOP_P), ("diagonal", 1, TOP_P),
+    ("parallel", 1, TOP_P),
+)  # fmt: skip
 SPANS = ((1, 16), (17, 64))  # frames of free runs whose Frechet distance is taken
 TIMED = 20  # steps
 
@@ -67,13 +71,13 @@ def variants(world: World) -> Iterator[tuple[str, int, World]]:
     """(what it is called, passes through the network a frame, the world that samples so)."""
     net: Any = world.denoiser
     if isinstance(net, Autoregressive):
-        for decoding, lag in DECODINGS:
-            sizes = replace(net.config, decoding=decoding, lag=lag)
+        for decoding, lag, top_p in DECODINGS:
+            sizes = replace(net.config, decoding=decoding, lag=lag, top_p=top_p)
             chosen: Any = Autoregressive(sizes).eval().requires_grad_(False)
             chosen.load_state_dict(net.state_dict())
             count = len(passes(decoding, sizes.tokens_h, sizes.tokens_w, lag)) + 1
             name = f"{decoding}, lag {lag}" if decoding == "diagonal" else decoding
-            yield name, count, replace(world, denoiser=chosen)
+            yield f"{name}, top-p {top_p:g}", count, replace(world, denoiser=chosen)
         return
     most = len(world.settings.trained) or max(STEPS)
     for steps in STEPS:

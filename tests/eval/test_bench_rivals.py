@@ -66,9 +66,11 @@ def test_every_way_of_sampling_has_a_row(worlds: list[str], tmp_path: Path) -> N
     table = json.loads(out.read_text())["figures"]["table"]
     assert table["columns"] == bench_rivals.COLUMNS
     names = [row[1] for row in table["rows"]]
-    assert names[:4] == ["raster", "diagonal, lag 2", "diagonal, lag 1", "parallel"]
-    assert names[4:] == [f"euler, {n} steps" for n in (18, 4, 2, 1)] + ["other stretches"]
-    assert [row[4] for row in table["rows"][:-1]] == [5, 5, 4, 2, 19, 5, 3, 2]
+    assert [name.partition(", top")[0] for name in names[:5]] == [
+        "raster", "raster", "diagonal, lag 2", "diagonal, lag 1", "parallel",
+    ]  # fmt: skip
+    assert names[5:] == [f"euler, {n} steps" for n in (18, 4, 2, 1)] + ["other stretches"]
+    assert [row[4] for row in table["rows"][:-1]] == [5, 5, 5, 4, 2, 19, 5, 3, 2]
     assert all(isinstance(cell, float) for row in table["rows"][:-1] for cell in row[5:11])
 
 
