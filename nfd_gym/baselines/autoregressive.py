@@ -1,6 +1,7 @@
 """Autoregressive world model: a frame's tokens as words, each predicted from those before it.
 
-The sequence is [action, token 1, ..., token N] for every frame, as in MineWorld (arXiv 2504.07257).
+The sequence is [action, token 1, ..., token N] for every frame, as in MineWorld (arXiv 2504.07257);
+the action is also added to each token, or it takes hours to be learned.
 It is called as a `Denoiser` is, so it stands in a world in its place: at noise level 0 a given
 frame is put into words and into the cache; at level 1 a frame is drawn, the noise deciding each
 word.
@@ -53,6 +54,7 @@ class Autoregressive(nn.Module):
         self.register_buffer("table", torch.zeros(config.words, config.channels))
         self.action_in = nn.Linear(config.control_width, d)
         self.words_in = nn.Embedding(config.words, d)
+        nn.init.normal_(self.words_in.weight, std=0.3)
         self.places = nn.Parameter(torch.zeros(config.tokens + 1, d))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.words_out = nn.Linear(d, config.words)
@@ -109,9 +111,10 @@ class Autoregressive(nn.Module):
         return cast(list[Block], list(self.blocks))
 
     def _inputs(self, told: Tensor, control: Tensor) -> Tensor:
-        """Embeddings (B,T,N+1,D): the action, then the words."""
-        first = self.action_in(control)[..., None, :]
-        return torch.cat([first, self.words_in(told)], dim=-2) + self.places
+        """Embeddings (...,N+1,D): the action, then the words, to each of which it is added."""
+        action = self.action_in(control)[..., None, :]
+        words: Tensor = self.words_in(told)
+        return torch.cat([torch.zeros_like(action), words], dim=-2) + action + self.places
 
     def _turn(self, past: int, new: int) -> Tensor:
         """Angles (past+new,N+1,head_dim/2); the action stands in the first token's place."""
