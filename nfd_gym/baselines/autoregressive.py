@@ -113,8 +113,9 @@ class Autoregressive(nn.Module):
     def _inputs(self, told: Tensor, control: Tensor) -> Tensor:
         """Embeddings (...,N+1,D): the action, then the words, to each of which it is added."""
         action = self.action_in(control)[..., None, :]
-        words: Tensor = self.words_in(told)
-        return torch.cat([torch.zeros_like(action), words], dim=-2) + action + self.places
+        x = torch.cat([torch.zeros_like(action), self.words_in(told)], dim=-2)
+        out: Tensor = x + action + self.places
+        return out
 
     def _turn(self, past: int, new: int) -> Tensor:
         """Angles (past+new,N+1,head_dim/2); the action stands in the first token's place."""
