@@ -96,4 +96,5 @@ def _settings(world: World) -> list[Any]:
     own = world.settings
     if own.trained or len(own.sigmas) == 1:
         return [own]
-    return [own, *(replace(own.with_steps(n), method=method) for method, n in SOLVERS)]
+    others = [replace(own.with_steps(n), method=method) for method, n in SOLVERS]
+    return [own, *(how for how in others if how != own)]
