@@ -115,7 +115,7 @@ def _sources(job: FlatJob) -> None:
         sources.write(job.out / "frames", code_of(job), kept)
         path = job.out / "restless.safetensors"
         if not path.exists():
-            found = restless.fit(job.out / "frames", looks_of(job.recipe))
+            found = restless.fit(job.out / "frames", looks_of(job.recipe), inside(job))
             checkpoint.save(path, dict(found.state_dict()), {})
             np.save(
                 job.out / "frames" / "bins.npy",

@@ -70,8 +70,11 @@ class Restless(nn.Module):
         return logits.sigmoid()
 
 
-def fit(folder: Path, looks: tuple[int, ...] = (), seed: int = 0, count: int = STEPS) -> Restless:
-    """Fitted to the tokens that `sources.write` left in a folder."""
+def fit(
+    folder: Path, looks: tuple[int, ...] = (), inside: int = 0, seed: int = 0, count: int = STEPS
+) -> Restless:
+    """Fitted to the tokens that `sources.write` left in a folder. Half of them are drawn from the
+    `inside` tokens of a map, half from those below it; a place is an input, so chances stay."""
     codes, again, sources, ages, since, actions = (
         np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         for name in ("codes", "again", "sources", "ages", "since", "actions")
@@ -85,7 +88,9 @@ def fit(folder: Path, looks: tuple[int, ...] = (), seed: int = 0, count: int = S
     for number in range(count):
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - number / count)
-        row, token = (random.integers(n, size=batch) for n in (rows, tokens))
+        row, token = (random.integers(n, size=batch) for n in (rows, inside or tokens))
+        if 0 < inside < tokens:
+            token[: batch // 2] = random.integers(inside, tokens, size=batch // 2)
         seen = ages[row, token] >= 0
         row, token = row[seen], token[seen]
         source = sources[row, token]
