@@ -68,14 +68,9 @@ class Autoregressive(nn.Module):
         return self._read(told, control, None)[0]
 
     def forward(
-        self,
-        noisy: Tensor,
-        sigma: Tensor,
-        control: Tensor,
-        condition: Tensor | None = None,
-        cache: FrameCache | None = None,
-        commit: int = 0,
-    ) -> Tensor:
+        self, noisy: Tensor, sigma: Tensor, control: Tensor, condition: Tensor | None = None,
+        cache: FrameCache | None = None, commit: int = 0,
+    ) -> Tensor:  # fmt: skip
         """Codes (B,T,N,C) of given frames (level 0), or of a drawn one (level 1, T = 1).
 
         Side effect: the first `commit` given frames' keys and values are appended to the cache.

@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
         for sampling, passes_, chosen in variants(world):
             rows.append(row(chosen, sampling, passes_, source, args.runs, args.tries))
             print(bench_table.table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)
-    rows.append(_recordings(open_world(args.worlds[0]), source, args.runs))
+    rows += controls(open_world(args.worlds[0]), source, args.runs)
     bench_table.report("rivals", COLUMNS, rows, args)
     return 0
 
@@ -138,9 +138,18 @@ def _distance(world: World, made: Any, real: Excerpt, first: int, last: int) -> 
     return frechet(one, other)
 
 
-def _recordings(world: World, source: Source, runs: int) -> list[Any]:
-    """The Frechet distance of two halves of the recorded stretches: what chance alone gives."""
-    free = cut(source, 2 * runs, world.denoiser.config.window + 1, SPANS[-1][1])
-    half, other = free.rows(np.arange(0, 2 * runs, 2)), free.rows(np.arange(1, 2 * runs, 2))
+def controls(world: World, source: Source, runs: int) -> list[list[Any]]:
+    """The last frame repeated, and the Frechet distance of recorded stretches from others."""
+    context = world.denoiser.config.window + 1
+    one, free = cut(source, 4 * runs, context, 1), cut(source, runs, context, SPANS[-1][1])
+    copied = np.repeat(free.last[:, None], free.horizon, 1)
+    copies = [float(psnr(one.last, one.real[:, 0]).mean())]
+    copies += [float(psnr(copied[:, 0], free.real[:, i - 1]).mean()) for i in (16, 64)]
+    copies += [_distance(world, copied, free, first, last) for first, last in SPANS]
+    more = cut(source, 2 * runs, context, SPANS[-1][1])
+    half, other = more.rows(np.arange(0, 2 * runs, 2)), more.rows(np.arange(1, 2 * runs, 2))
     distances = [_distance(world, half.real, other, first, last) for first, last in SPANS]
-    return ["recordings", "other stretches", *[None] * 7, *distances, None, None, None]
+    return [
+        ["last frame", "repeated", *[None] * 4, *copies, None, None, None],
+        ["recordings", "other stretches", *[None] * 7, *distances, None, None, None],
+    ]

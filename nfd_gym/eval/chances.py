@@ -14,6 +14,7 @@ from nfd_gym.data import Source
 from nfd_gym.eval.rollout import Excerpt, Frames, dreamt, stack
 from nfd_gym.games.crafter.chance import chances, looks_of
 from nfd_gym.games.crafter.readings import HudReader, Look
+from nfd_gym.games.crafter.spec import MOST as FULL
 from nfd_gym.games.crafter.tiles import TileReader, looks_of_reading
 from nfd_gym.world import World
 
@@ -70,7 +71,7 @@ def asked(source: Source, context: int) -> dict[str, list[Any]]:
 def counted(looks: Sequence[Look], actions: Sequence[int]) -> dict[str, tuple[int, int]]:
     """`chances` of one step, and whether a sleeper's energy, which wakes it when full, rises."""
     before, after = looks
-    rises = before.asleep and before.count("energy") < 9
+    rises = before.asleep and before.count("energy") < FULL
     woken = int(rises and after.count("energy") > before.count("energy"))
     return {**chances(looks, actions), "wakes_up": (woken, int(rises))}
 

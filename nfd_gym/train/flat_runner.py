@@ -171,10 +171,13 @@ def _world(job: FlatJob) -> None:
     denoiser = denoiser_of(job, "denoiser" if recipe.distil is None else "student")
     code = code_of(job)
     about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
+    settings = recipe.settings
+    if recipe.distil is not None:  # a student is played at the levels that it was taught
+        levels = recipe.distil.sigmas
+        settings = replace(settings, sigmas=levels, trained=levels, method="refine")
     made = assemble(
-        recipe.world, source, code, denoiser, memory_of(job), body_of(job), recipe.settings,
-        about,
-    )  # fmt: skip
+        recipe.world, source, code, denoiser, memory_of(job), body_of(job), settings, about
+    )
     flat_world.export(made, source, job.out / recipe.world, recipe.starts, recipe.begins)
 
 

@@ -190,6 +190,9 @@ def test_recordings_become_a_world_that_is_played(
     flat_runner.run(job(dots, tmp_path, recipe))
     world = load_world(tmp_path / "world")
     assert world.memory.kind == "none" and world.body.kind == "none" and world.splits["train"]
+    if recipe.distil is not None:  # a student is played as it was taught
+        assert world.settings.sigmas == world.settings.trained == recipe.distil.sigmas
+        assert world.settings.method == "refine"
     before = world.fingerprint
     flat_runner.run(job(dots, tmp_path, recipe))
     assert load_world(tmp_path / "world").fingerprint == before

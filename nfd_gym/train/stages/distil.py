@@ -53,7 +53,9 @@ class DistilStage(TokenStage):
         noise = torch.randn(batch.target.shape, generator=random)
 
         def past(model: Denoiser, level: float) -> FrameCache:
-            """The frames before the last one, as a session's last evaluation leaves them."""
+            """The frames before the last one, as a session leaves them: noisy beside a view, exact
+            without one."""
+            level = level if self.model.config.condition else 0.0
             cache, count = model.make_cache(len(noise)), noise.shape[1] - 1
             sigma = torch.full(noise[:, :-1].shape[:2], level)
             noisy = interpolate(batch.target[:, :-1], noise[:, :-1], sigma)
