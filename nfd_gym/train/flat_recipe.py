@@ -2,6 +2,7 @@
 tiles holds, or layers at the coming pose."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from nfd_gym.baselines.autoregressive import AutoregressiveConfig
 from nfd_gym.memory.layers import LayerConfig
@@ -17,6 +18,8 @@ from nfd_gym.train.stages.frames import PoseLog
 from nfd_gym.train.stages.next_word import NextWordLoss
 from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldError, WorldSettings
+
+Logged = tuple[tuple[str, Any], ...]  # names of logs and their values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,9 @@ class FlatRecipe:
     batch: int  # clips a step and process
     settings: WorldSettings
     starts: int  # start clips
-    begins: tuple[tuple[str, int], ...] = ()  # what logs of their last row must say: nobody sleeps
+    begins: Logged = ()  # what logs of their last row must say: nobody sleeps
+    openings: int = 0  # further start clips: first frames of recordings
+    opens: Logged = ()  # what logs of these say: such recordings begin as the game does
 
     def __post_init__(self) -> None:
         tokens, words = isinstance(self.loss, TokenLoss), isinstance(self.loss, NextWordLoss)

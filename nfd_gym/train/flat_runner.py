@@ -178,7 +178,10 @@ def _world(job: FlatJob) -> None:
     made = assemble(
         recipe.world, source, code, denoiser, memory_of(job), body_of(job), settings, about
     )
-    flat_world.export(made, source, job.out / recipe.world, recipe.starts, recipe.begins)
+    flat_world.export(
+        made, source, job.out / recipe.world, recipe.starts, recipe.begins, recipe.openings,
+        recipe.opens,
+    )  # fmt: skip
 
 
 def denoiser_of(job: FlatJob, stage: str) -> Any:

@@ -58,6 +58,8 @@ TINY = replace(
     loop=LoopConfig(steps=30, warmup=5, ema=0.9, log_every=5),
     batch=2,
     starts=4,
+    openings=5,
+    opens=(("odd", (1, 0)),),
 )
 
 
@@ -91,7 +93,8 @@ def dot(seed: int, frames: int) -> Clip:
         far = np.hypot(x - 18 - 12 * place[0], y - 12 - 8 * place[1])
         spot = (40 + (far < 4)[..., None] * np.array([200, 190, 180])).astype(np.uint8)
         pictures.append(spot)
-    return Clip(np.stack(pictures), actions, name=f"dot-{seed}", fps=10.0)
+    odd = np.tile([seed % 2, 0], (frames, 1))
+    return Clip(np.stack(pictures), actions, name=f"dot-{seed}", fps=10.0, state={"odd": odd})
 
 
 @pytest.fixture
@@ -193,6 +196,11 @@ def test_recordings_become_a_world_that_is_played(
     if recipe.distil is not None:  # a student is played as it was taught
         assert world.settings.sigmas == world.settings.trained == recipe.distil.sigmas
         assert world.settings.method == "refine"
+    source = world.starts()
+    assert source.lengths == [3, 3, 3, 3, 1, 1, 1], "tails, then first frames of odd recordings"
+    odd = [dot(seed, 1).frames[0] for seed in (1, 3, 5)]
+    opened = [source.read(index).frames[0] for index in (4, 5, 6)]
+    assert all(min(abs(a.astype(int) - b).max() for b in odd) <= 2 for a in opened)
     before = world.fingerprint
     flat_runner.run(job(dots, tmp_path, recipe))
     assert load_world(tmp_path / "world").fingerprint == before

@@ -49,4 +49,6 @@ CRAFTER = FlatRecipe(
     ),
     starts=40,
     begins=(("asleep", 0),),
+    openings=100,
+    opens=(("counts", (9, 9, 9, 9, *(0,) * 12)), ("clock", 0)),
 )

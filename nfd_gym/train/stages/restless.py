@@ -19,7 +19,7 @@ OTHER = 0.3  # mean square of the code's change from which a token is another th
 RARE = 0.1  # a chance that gets half of the full weight
 EDGES = (0.05, 0.2, 0.7)  # of the bins that rows are drawn by
 CHUNK = 512
-BATCH, STEPS, RATE, HIDDEN, PLACE, MASK = 4096, 3000, 3e-3, 64, 16, 16
+BATCH, STEPS, RATE, HIDDEN, PLACE, MASK = 4096, 3000, 3e-3, 128, 16, 16
 
 
 class Restless(nn.Module):
