@@ -1,115 +1,110 @@
-"""The scripted player of Crafter in the dream and in the game: achievements side by side.
+"""Players of Crafter in the dream and in the game: returns, Crafter's score, 22 success rates.
 
-    python -m agents.achievements --world crafter --episodes 100 --publish
+    python -m agents.achievements --policy random scout runs/crafter/last.zip --publish
 
-In both worlds it sees pictures alone: tiles, counts and light are read from them, and the map is
-what it has seen. Achievements are counted by the game in the game, and in the dream by the game's
-rules from the pictures.
+Achievements are counted by the game in the game, and in the dream by the game's rules from the
+pictures. Episodes of the dream begin with first pictures of the game.
 """
 
 import argparse
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-import nfd_gym  # noqa: F401  registers the worlds
-from agents.scores import interval
+from agents.evaluate import Score, score
+from agents.lanes import Setup
+from agents.rivals import KINDS, make_rival
+from agents.scores import crafter_score, interval
 from nfd_gym.command import parse_and_run
 from nfd_gym.eval import results
-from nfd_gym.games.crafter.env import CrafterEnv
-from nfd_gym.games.crafter.readings import HudReader
-from nfd_gym.games.crafter.seen import BEGIN, Scout, Seen
 from nfd_gym.games.crafter.spec import ACHIEVEMENTS
-from nfd_gym.games.crafter.tiles import TileReader
-from nfd_gym.progress import Progress
 from nfd_gym.runtime.threads import settle
 
-Look = tuple[NDArray[np.uint8], tuple[int, int], dict[str, int]]  # frame, place, achievements
+ENVS = {"dream": "NFD-Crafter-v0", "game": "Crafter-v0"}
 
 
-class Game:
-    """The real Crafter."""
-
-    def __init__(self) -> None:
-        self.env = CrafterEnv()
-
-    def begin(self, seed: int) -> Look:
-        frame, info = self.env.reset(seed=seed)
-        return frame, info["position"], info["achievements"]
-
-    def step(self, action: int) -> tuple[Look, bool]:
-        frame, _, ended, _, info = self.env.step(action)
-        return (frame, info["position"], info["achievements"]), ended
-
-
-class Dream:
-    """The learned Crafter, begun from the game's first picture."""
-
-    def __init__(self, world: str) -> None:
-        self.env, self.game = gymnasium.make("NFD-Crafter-v0", world=world), CrafterEnv()
-
-    def begin(self, seed: int) -> Look:
-        frame, _ = self.game.reset(seed=seed)
-        frame, _ = self.env.reset(seed=seed, options={"frames": frame[None]})
-        return frame, BEGIN, dict.fromkeys(ACHIEVEMENTS, 0)
-
-    def step(self, action: int) -> tuple[Look, bool]:
-        frame, _, ended, _, info = self.env.step(action)
-        x, y = (round(float(axis)) for axis in info["pose"][:2])
-        done = {name: int(info["reward_terms"][name]) for name in ACHIEVEMENTS}
-        return (frame, (BEGIN[0] + x, BEGIN[1] + y), done), ended
+def setup_of(args: argparse.Namespace, inside: str) -> Setup:
+    """Where episodes of at most `args.steps` steps are played."""
+    return Setup(
+        env=ENVS[inside],
+        world=args.world if inside == "dream" else None,
+        task=None,
+        split=args.split,
+        lanes=args.lanes,
+        horizon=args.steps,
+        repeat=1,
+        engine=args.engine,
+    )
 
 
-def episode(world: Game | Dream, seed: int, most: int, readers: tuple[HudReader, TileReader]) -> (
-    tuple[set[str], int]
-):  # fmt: skip
-    """Names of the achievements of one episode of at most `most` steps, and its steps."""
-    player, seen = Scout(np.random.default_rng(seed)), Seen(*readers)
-    look, ended, steps = world.begin(seed), False, 0
-    while not ended and steps < most:
-        look, ended = world.step(player.act(seen.look(*look)))
-        steps += 1
-    return {name for name, count in look[2].items() if count}, steps
+def successes(one: Score) -> NDArray[np.float64]:
+    """What was achieved in each episode (E,22): 0 or 1."""
+    return np.array([[name in e.unlocked for name in ACHIEVEMENTS] for e in one.episodes], float)
 
 
-def rows_of(done: dict[str, list[tuple[set[str], int]]]) -> Iterator[list[Any]]:
-    """Steps, achievements and success rates with their intervals, dream then game."""
-    for what, value in (
-        ("steps", lambda names, steps: steps), ("achievements", lambda names, steps: len(names)),
-        *((name, lambda names, steps, n=name: float(n in names)) for name in ACHIEVEMENTS),
-    ):  # fmt: skip
-        spans = [interval([value(*one) for one in episodes]) for episodes in done.values()]
-        yield [what, *(number for span in spans for number in (span.mean, span.low, span.high))]
+def agents_table(scores: Sequence[tuple[str, Score]]) -> dict[str, Any]:
+    """A row per policy and place, with bootstrap intervals over episodes."""
+    rows = []
+    for inside, one in scores:
+        done = successes(one)
+        spans = interval(one.returns), interval(done.sum(1)), crafter_score(done)
+        facts = one.facts
+        rows.append([
+            results.portable(one.policy), facts.get("setup", {}).get("env", "-"),
+            facts.get("ticks"), inside, len(done),
+            *(number for span in spans for number in (span.mean, span.low, span.high)),
+            float(np.mean([e.ticks for e in one.episodes])),
+        ])  # fmt: skip
+    parts = [f"{what}{part}" for what in ("return", "achievements", "score %")
+             for part in ("", " low", " high")]  # fmt: skip
+    columns = ["policy", "trained in", "ticks", "inside", "episodes", *parts, "steps"]
+    return {"columns": columns, "rows": rows}
+
+
+def rates_table(scores: Sequence[tuple[str, Score]]) -> dict[str, Any]:
+    """A row per achievement, a column per policy and place: the share of episodes."""
+    columns = ["", *(f"{results.portable(one.policy)}, {inside}" for inside, one in scores)]
+    rates = [successes(one).mean(0) for _, one in scores]
+    rows = [[name, *(rate[i] for rate in rates)] for i, name in enumerate(ACHIEVEMENTS)]
+    return {"columns": columns, "rows": rows}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--world", default="crafter", help="a shipped world or a folder")
-    parser.add_argument("--episodes", type=int, default=100, metavar="N")
-    parser.add_argument("--steps", type=int, default=500, help="of an episode at most (500)")
+    add = parser.add_argument
+    add("--policy", nargs="+", default=["scout"], help=f"{KINDS} (scout)")
+    add("--inside", nargs="+", choices=tuple(ENVS), default=list(ENVS), help="(dream game)")
+    add("--world", default="crafter", help="a shipped world or a folder")
+    add("--split", default="openings", help="start clips of the dream (openings)")
+    add("--episodes", type=int, default=100, metavar="N", help="of each policy and place (100)")
+    add("--steps", type=int, default=500, help="of an episode at most (500)")
+    add("--seed", type=int, default=1000, help="of the first episode (1000)")
+    add("--lanes", type=int, default=16, help="episodes at the same time (16)")
+    add("--engine", default="auto", help="how the dream is drawn (auto)")
+    add(
+        "--name",
+        default="crafter",
+        metavar="NAME",
+        help="tables are NAME-agents, NAME-achievements",
+    )
     results.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints the table."""
-    readers = HudReader.from_game(), TileReader()
-    done: dict[str, list[tuple[set[str], int]]] = {"dream": [], "game": []}
-    worlds: dict[str, Game | Dream] = {"dream": Dream(args.world), "game": Game()}
-    with Progress(2 * args.episodes, "episodes") as bar:
-        for seed in range(args.episodes):
-            for name, world in worlds.items():
-                done[name].append(episode(world, seed, args.steps, readers))
-                bar.add()
-    columns = ["", *(f"{world} {part}" for world in done for part in ("mean", "low", "high"))]
-    command = (
-        f"python -m agents.achievements --world {args.world} --episodes {args.episodes} "
-        f"--steps {args.steps}"
-    )
-    table = {"columns": columns, "rows": list(rows_of(done))}
-    print(results.markdown(results.keep(args, "crafter-achievements", {"table": table}, command)))
+    """Prints both tables."""
+    scores: list[tuple[str, Score]] = []
+    for word in args.policy:
+        for inside in args.inside:
+            one = score(make_rival(word, 1), setup_of(args, inside), args.episodes, args.seed)
+            scores.append((inside, one))
+            print(f"{word} in the {inside}: {one.interval} in {one.seconds:.0f} s", flush=True)
+    command = "python -m agents.achievements " + shlex.join(sys.argv[1:])
+    for what, table in (("agents", agents_table(scores)), ("achievements", rates_table(scores))):
+        kept = results.keep(args, f"{args.name}-{what}", {"table": table}, command)
+        print(results.markdown(kept))
     return 0
 
 

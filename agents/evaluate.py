@@ -22,9 +22,9 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from agents.lanes import TASK, Setup, add_arguments, make_vector, setup_of
-from agents.rivals import KINDS, Rival, make_rival
+from agents.rivals import KINDS, Rival, make_rival, unlocked
 from agents.saving import write_whole
-from agents.sb3_vec import lane_infos
+from agents.sb3_vec import lane_infos, one_info
 from agents.scores import Interval, interval
 from nfd_gym.command import guarded
 from nfd_gym.eval import results
@@ -43,6 +43,7 @@ class Episode:
     reward: float  # the sum of all rewards
     ticks: int
     terminated: bool
+    unlocked: tuple[str, ...] = ()  # Crafter's achievements
     frames: NDArray[np.uint8] | None = None
 
 
@@ -67,9 +68,10 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         middle = self.interval
         lines = [
-            {"seed": e.seed, "return": e.reward, "ticks": e.ticks, "terminated": e.terminated}
+            {"seed": e.seed, "return": e.reward, "ticks": e.ticks, "terminated": e.terminated,
+             "unlocked": list(e.unlocked)}
             for e in self.episodes
-        ]
+        ]  # fmt: skip
         ticks = sum(e.ticks for e in self.episodes)
         return {
             "policy": self.policy,
@@ -123,6 +125,7 @@ def play(
     rewards, ticks = np.zeros(count), np.zeros(count, int)
     running, ends = np.ones(count, bool), np.zeros(count, bool)
     pictures = [[np.array(frame)] for frame in frames]
+    done: list[tuple[str, ...]] = [()] * count
     while running.any():
         actions = rival.act(frames, lane_infos(told, count))
         batch = concatenate(space, list(actions), create_empty_array(space, count))
@@ -134,10 +137,13 @@ def play(
         for lane in np.flatnonzero(running) if film else ():
             shown = told["final_obs"][lane] if ended[lane] else frames[lane]
             pictures[lane].append(np.array(shown))
+        for lane in map(int, np.flatnonzero(running & ended)):
+            last = unlocked(one_info(told["final_info"], lane))
+            done[lane] = tuple(name for name, times in last.items() if times)
         running &= ~ended
     return [
         Episode(
-            int(seeds[i]), float(rewards[i]), int(ticks[i]), bool(ends[i]),
+            int(seeds[i]), float(rewards[i]), int(ticks[i]), bool(ends[i]), done[i],
             np.stack(pictures[i]) if film else None,
         )
         for i in range(count)

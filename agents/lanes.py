@@ -8,9 +8,10 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecMonitor
 
 import nfd_gym
+from agents.rivals import GREY
 from agents.sb3_vec import SB3Vec
 from agents.threads import ThreadVectorEnv
 from nfd_gym.actions import ActionCodec
@@ -37,6 +38,7 @@ class Setup:
     view: tuple[int, int] = (96, 56)  # width, height of what the policy sees
     stack: int = 3  # pictures that the policy sees at once, `repeat` ticks apart
     repeat: int = 4  # ticks that an action is held
+    blank: bool = False  # the policy sees grey: what is left are habits
     max_drift: float | None = None  # of a dream: truncate when it is that odd
     device: str = "cpu"
     engine: str = "auto"
@@ -65,6 +67,8 @@ class Setup:
 def make_lanes(setup: Setup) -> VecEnv:
     """The VecEnv that SB3 trains in: episodes counted by VecMonitor, pictures stacked."""
     lanes: VecEnv = VecMonitor(SB3Vec(make_vector(setup, setup.view), setup.repeat))
+    if setup.blank:
+        lanes = Blank(lanes)
     return VecFrameStack(lanes, setup.stack) if setup.stack > 1 else lanes
 
 
@@ -125,16 +129,30 @@ class View(gymnasium.ObservationWrapper[Any, Any, Any]):
         return resize(torch.from_numpy(np.ascontiguousarray(observation)), self.size).numpy()
 
 
+class Blank(VecEnvWrapper):
+    """Pictures of grey in place of what there is to see."""
+
+    def reset(self) -> Any:
+        return np.full_like(self.venv.reset(), GREY)
+
+    def step_wait(self) -> Any:
+        frames, rewards, dones, infos = self.venv.step_wait()
+        for info in infos:
+            if "terminal_observation" in info:
+                info["terminal_observation"] = np.full_like(info["terminal_observation"], GREY)
+        return np.full_like(frames, GREY), rewards, dones, infos
+
+
 def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     """The options of a Setup; `defaults` replace the dataclass's own."""
     usual = Setup(**defaults)
     add = parser.add_argument_group("where the agent lives").add_argument
-    add("--env", default=usual.env, help=f"NFD-Minecraft-v0, NFD-v0 or Luanti-v0 ({usual.env})")
+    add("--env", default=usual.env, help=f"an id of nfd_gym, learned or real ({usual.env})")
     add("--world", help="world folder or name of a dream (default: the one that the id names)")
     add("--task", default=usual.task, choices=tuple(TASKS),
         help=f"of the island (the id's own, else {TASK})")  # fmt: skip
-    add("--split", default=usual.split, choices=("train", "test"),
-        help=f"start clips of a dream ({usual.split})")  # fmt: skip
+    add("--split", default=usual.split,
+        help=f"start clips of a dream: train, test or openings ({usual.split})")  # fmt: skip
     add("--action-space", default=usual.action_space,
         help=f"multidiscrete, discrete or box ({usual.action_space})")  # fmt: skip
     add("--lanes", type=int, default=usual.lanes, help=f"episodes at the same time ({usual.lanes})")
@@ -145,6 +163,7 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     add(
         "--repeat", type=int, default=usual.repeat, help=f"ticks an action is held ({usual.repeat})"
     )
+    add("--blank", action="store_true", help="control: the policy sees grey")
     add("--max-drift", type=float, help="end a dream that is this many times odder than reality")
     add("--device", default=usual.device, help="cpu or cuda, of the dream and of the policy (cpu)")
     add("--engine", default=usual.engine, help=f"how the dream is drawn ({usual.engine})")

@@ -17,7 +17,11 @@ from nfd_gym.settings import nearest
 from nfd_gym.shipped import shipped
 
 Frames = NDArray[np.uint8]
-KINDS = "random[:TICKS], noop, hold:COMBINATION, scripted[:nobuild] or AGENT.zip"
+KINDS = (
+    "random[:TICKS], noop, hold:COMBINATION, scripted[:nobuild], scout (Crafter's scripted one), "
+    "AGENT.zip or blank:AGENT.zip (it sees grey)"
+)
+GREY = 127
 
 
 class Rival(Protocol):
@@ -91,20 +95,65 @@ class Scripted:
         return [player.act(info) for player, info in zip(self._players, infos, strict=True)]
 
 
-class Trained:
-    """An agent.zip."""
+class Scouts:
+    """Crafter's scripted player, who sees pictures alone; its map is what was in view."""
 
-    def __init__(self, path: Path, device: str, deterministic: bool) -> None:
-        self.name = str(path)
+    action_space: str | None = None
+    name = "scout"
+
+    def __init__(self) -> None:
+        from nfd_gym.games.crafter.readings import HudReader
+        from nfd_gym.games.crafter.tiles import TileReader
+
+        self.readers = HudReader.from_game(), TileReader()
+        self.facts: dict[str, Any] = {}
+
+    def begin(self, seeds: Sequence[int], space: gymnasium.Space[Any]) -> None:
+        from nfd_gym.games.crafter.seen import Scout, Seen
+
+        self._lanes = [(Scout(np.random.default_rng(seed)), Seen(*self.readers)) for seed in seeds]
+
+    def act(self, frames: Frames, infos: Sequence[dict[str, Any]]) -> Sequence[Any]:
+        return [
+            player.act(seen.look(frame, place_of(info), unlocked(info)))
+            for (player, seen), frame, info in zip(self._lanes, frames, infos, strict=True)
+        ]
+
+
+def place_of(info: dict[str, Any]) -> tuple[int, int]:
+    """Where on Crafter's map the game, or a dream that began in its middle, has the player."""
+    from nfd_gym.games.crafter.seen import BEGIN
+
+    if "position" in info:
+        return int(info["position"][0]), int(info["position"][1])
+    right, down = (round(float(axis)) for axis in info["pose"][:2])
+    return BEGIN[0] + right, BEGIN[1] + down
+
+
+def unlocked(info: dict[str, Any]) -> dict[str, int]:
+    """Crafter's achievements so far (0 before the first step of a dream); none of other games."""
+    from nfd_gym.games.crafter.spec import ACHIEVEMENTS
+
+    counts = info.get("achievements", info.get("reward_terms", {}))
+    return {name: int(counts.get(name, 0)) for name in ACHIEVEMENTS}
+
+
+class Trained:
+    """An agent.zip; where it is blank it sees grey, as agents do that were trained so."""
+
+    def __init__(self, path: Path, device: str, deterministic: bool, blank: bool = False) -> None:
         self.policy = Policy(path, device, deterministic)
         self.action_space: str | None = self.policy.codec.preset
         self.facts = self.policy.facts
+        trained_blank = bool(self.facts.get("setup", {}).get("blank", False))
+        self.blank = blank or trained_blank
+        self.name = f"blank:{path}" if self.blank and not trained_blank else str(path)
 
     def begin(self, seeds: Sequence[int], space: gymnasium.Space[Any]) -> None:
         self.policy.begin(seeds)
 
     def act(self, frames: Frames, infos: Sequence[dict[str, Any]]) -> Sequence[Any]:
-        return list(self.policy.act(frames))
+        return list(self.policy.act(np.full_like(frames, GREY) if self.blank else frames))
 
 
 def make_rival(name: str, hold: int = 4, device: str = "cpu", deterministic: bool = False) -> Rival:
@@ -118,7 +167,10 @@ def make_rival(name: str, hold: int = 4, device: str = "cpu", deterministic: boo
         return Habit(detail)
     if kind == "scripted" and detail in ("", "nobuild"):
         return Scripted(build=not detail)
-    agents = shipped("agents")
-    if name.endswith(".zip") or name in agents:
-        return Trained(agents.get(name, Path(name)), device, deterministic)
+    if name == "scout":
+        return Scouts()
+    agents, blank = shipped("agents"), kind == "blank"
+    file = detail if blank else name
+    if file.endswith(".zip") or file in agents:
+        return Trained(agents.get(file, Path(file)), device, deterministic, blank)
     raise UsageError(f"no policy {name!r}; policies are {KINDS}.")

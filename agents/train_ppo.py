@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # 2. What the agent's file will say about it. A decision is `repeat` ticks of one lane.
     per_decision = setup.repeat * team.ranks
     earlier = resume(model, args.out / LAST) if (args.out / LAST).exists() else {}
+    if args.start and not earlier:
+        model.set_parameters(str(args.start), device=model.device)
     clock = Clock(args.minutes, team, earlier.get("seconds", 0.0))
 
     def ticks() -> int:
@@ -112,6 +114,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--n-steps", type=int, default=PPO["n_steps"], help="decisions per lane and update (64)")
     add("--batch-size", type=int, default=PPO["batch_size"], help="decisions per gradient (256)")
     add("--learning-rate", type=float, default=PPO["learning_rate"])
+    add("--start", type=Path, metavar="AGENT.zip", help="begin with its weights (agents.clone)")
     add("--entropy", type=float, default=PPO["ent_coef"], help="bonus for trying things (0.01)")
     return parser
 

@@ -113,7 +113,13 @@ def kept_score(args: argparse.Namespace, word: str, setup: Setup) -> Score:
 
 def from_json(data: dict[str, Any]) -> Score:
     episodes = [
-        Episode(line["seed"], line["return"], line["ticks"], line["terminated"])
+        Episode(
+            line["seed"],
+            line["return"],
+            line["ticks"],
+            line["terminated"],
+            tuple(line.get("unlocked", ())),
+        )
         for line in data["episodes"]
     ]
     return Score(data["policy"], data["setup"], episodes, data["seconds"], data["facts"])

@@ -35,7 +35,7 @@ class World:
     body: Body = NoBody()
     settings: WorldSettings = WorldSettings()
     drift: Drift | None = None  # statistics of real frames
-    splits: Mapping[str, list[str]] = field(default_factory=dict)  # "train"/"test" -> start clips
+    splits: Mapping[str, list[str]] = field(default_factory=dict)  # "train", .. -> starts
     provenance: Mapping[str, Any] = field(default_factory=dict)
     game: Mapping[str, Any] = field(default_factory=dict)  # the real game's spec; {}: not told
     path: Path | None = None  # the folder it was loaded from

@@ -197,6 +197,7 @@ def test_recordings_become_a_world_that_is_played(
         assert world.settings.sigmas == world.settings.trained == recipe.distil.sigmas
         assert world.settings.method == "refine"
     source = world.starts()
+    assert len(world.splits["openings"]) == 3
     assert source.lengths == [3, 3, 3, 3, 1, 1, 1], "tails, then first frames of odd recordings"
     odd = [dot(seed, 1).frames[0] for seed in (1, 3, 5)]
     opened = [source.read(index).frames[0] for index in (4, 5, 6)]

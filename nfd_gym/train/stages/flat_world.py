@@ -1,7 +1,7 @@
 """Stage: the world folder of a flat world, with its start clips."""
 
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +41,13 @@ def export(
             if logged(clip, opens):
                 yield clip
 
-    cuts = chain(islice(tails(), starts), islice(firsts(), openings))
-
     def code(clip: Clip) -> Tensor:
         return codes(world.tokenizer, torch.from_numpy(clip.frames[None, -1:]))[0]
 
     lacking = f"no clip has {2 * tail} frames; record longer ones."
-    return write_world(world, new_starts(folder, source, crf=0), cuts, starts + openings, code, lacking)
+    writer = new_starts(folder, source, crf=0)
+    first = islice(firsts(), openings)
+    return write_world(world, writer, tails(), starts, code, lacking, first)
 
 
 def logged(clip: Clip, values: Logged) -> bool:

@@ -1,7 +1,7 @@
 """Stage: the world folder, from the parts that the other stages trained, with its start clips."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -78,20 +78,24 @@ def new_starts(folder: Path, source: Source, **options: Any) -> ClipWriter:
 
 def write_world(
     world: World, writer: ClipWriter, cuts: Iterator[Clip], starts: int,
-    code: Callable[[Clip], Tensor], lacking: str,
+    code: Callable[[Clip], Tensor], lacking: str, openings: Iterable[Clip] = (),
 ) -> World:  # fmt: skip
     """The world in the folder of the writer of its start clips, of which the first `starts` of
-    `cuts` are written; `code` gives the latents (1,N,C) of a clip's last frame, `lacking` is said
-    where there are no cuts. Returns the world with its drift statistics and splits."""
+    `cuts` are written, then all of `openings`, a split of their own besides; `code` gives the
+    latents (1,N,C) of a clip's last frame, `lacking` is said where there are no cuts. Returns the
+    world with its drift statistics and splits."""
     splits: dict[str, list[str]] = {"train": [], "test": []}
     latents: list[Tensor] = []
-    for clip in islice(cuts, starts):
-        split = "test" if len(latents) % TEST == TEST - 1 else "train"
-        name = f"{split}-{len(splits[split]):03d}"
-        with writer.clip(name) as file:
-            file.extend(clip)
-        splits[split].append(name)
-        latents.append(code(clip))
+    for kind, clips in (("", islice(cuts, starts)), ("openings", openings)):
+        for clip in clips:
+            split = "test" if len(latents) % TEST == TEST - 1 else "train"
+            name = f"{split}-{len(splits[split]):03d}"
+            with writer.clip(name) as file:
+                file.extend(clip)
+            splits[split].append(name)
+            if kind:
+                splits.setdefault(kind, []).append(name)
+            latents.append(code(clip))
     if not latents:
         raise RecipeError(lacking)
     folder = writer.folder.parent
