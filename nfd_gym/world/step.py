@@ -154,6 +154,8 @@ def render(
     at memory's depth.
     """
     colour, nearness = tokenizer.decode(latents)
+    if hold <= 0 and not nearness.shape[1]:  # nothing is kept
+        return to_uint8(colour), colour.new_zeros(len(colour), 0, 0)
     if condition is None:
         condition = tokenizer.encode(view.colour, view.nearness)
     code_colour, _ = tokenizer.decode(condition[..., : tokenizer.config.latents])

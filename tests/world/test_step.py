@@ -59,6 +59,15 @@ def test_unknown_and_edited_tokens_are_always_painted(world: World) -> None:
     assert torch.equal(frame[:, :16, :16], shown[:, :16, :16]), "known tokens are held"
 
 
+def test_a_flat_world_without_hold_draws_every_token(tiny_world: World) -> None:
+    view = view_of(0, False)
+    code = tiny_world.tokenizer.encode(view.colour, view.nearness) + 0.3
+    frame, nearness = render(tiny_world.tokenizer, code, view, hold=0.0)
+    assert torch.equal(frame, to_uint8(tiny_world.tokenizer.decode(code)[0]))
+    almost, same = render(tiny_world.tokenizer, code, view, hold=1e-6)
+    assert torch.equal(frame, almost) and nearness.shape == same.shape
+
+
 def test_a_change_beyond_hold_is_drawn_and_keeps_sharp_detail(camera_world: World) -> None:
     view = view_of(0, True)
     code = camera_world.tokenizer.encode(view.colour, view.nearness)
