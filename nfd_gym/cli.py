@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import nfd_gym
 from nfd_gym.command import parse_and_run
-from nfd_gym.games import RECORDERS
+from nfd_gym.games import RECORDED, RECORDERS
 from nfd_gym.settings import nearest
 
 
@@ -103,7 +103,9 @@ def run(name: str, words: Sequence[str], prog: str) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    parser.set_defaults(recorders={env: _main_of(path) for env, path in RECORDERS.items()})
+    parser.set_defaults(
+        recorders={env: _main_of(path) for env, path in RECORDERS.items()}, recorded=RECORDED
+    )
     return parse_and_run(parser, module.main, words, command.resumes)
 
 

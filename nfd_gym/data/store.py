@@ -269,9 +269,11 @@ class ClipFile:
 
 
 def writer_for(
-    folder: str | Path, source: Source, size: tuple[int, int] | None = None, **options: Any
-) -> ClipWriter:
-    """A writer for what a source holds: its codec, frame rate and size, and depth where it has it.
+    folder: str | Path, source: Source, size: tuple[int, int] | None = None,
+    spec: Mapping[str, Any] | None = None, **options: Any,
+) -> ClipWriter:  # fmt: skip
+    """A writer for what a source holds: its codec, frame rate and size, depth where it has it, and
+    the spec of its game, unless another one is given.
 
     Depth cannot be brought to another size.
     """
@@ -288,7 +290,7 @@ def writer_for(
         size=size or source.size,
         depth=depth,
         fov_y=index.fov_y if index is not None and depth else None,
-        spec=spec_of(source),
+        spec=spec_of(source) if spec is None else spec,
         **options,
     )
 

@@ -7,3 +7,8 @@ RECORDERS = {
     "PushT-v0": "nfd_gym.games.pusht.recorder",
     "gym_pusht/PushT-v0": "nfd_gym.games.pusht.recorder",
 }
+# Environment id -> the module that knows its recordings: SPEC, and logs(frames) that pictures show.
+RECORDED = {
+    "PushT-v0": "nfd_gym.games.pusht.pictures",
+    "gym_pusht/PushT-v0": "nfd_gym.games.pusht.pictures",
+}

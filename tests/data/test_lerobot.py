@@ -8,6 +8,7 @@ import pytest
 from nfd_gym.actions import Continuous
 from nfd_gym.data.clip import DataError
 from nfd_gym.data.sources import lerobot, open_source
+from tests.data.lerobot import lay_out
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -21,46 +22,8 @@ ACTIONS = np.arange(30, dtype=np.float32).reshape(15, 2)
 def dataset(tmp_path, encode_mp4):
     root = tmp_path / "pusht"
     frames = np.random.default_rng(0).integers(0, 256, (15, 16, 24, 3), dtype=np.uint8)
-    info = {
-        "codebase_version": "v3.0",
-        "fps": 10,
-        "total_episodes": 2,
-        "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
-        "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
-        "features": {
-            CAMERA: {"dtype": "video", "shape": [16, 24, 3]},
-            "action": {"dtype": "float32", "shape": [2]},
-            "next.reward": {"dtype": "float32", "shape": [1]},
-        },
-    }
-    stats = {"action": {"min": [0.0, 1.0], "max": [28.0, 29.0]}}
-    for folder in ("meta/episodes/chunk-000", "data/chunk-000", f"videos/{CAMERA}/chunk-000"):
-        (root / folder).mkdir(parents=True)
-    (root / "meta/info.json").write_text(json.dumps(info))
-    (root / "meta/stats.json").write_text(json.dumps(stats))
-    encode_mp4(root / f"videos/{CAMERA}/chunk-000/file-000.mp4", frames, fps=10, gop=2, bframes=0)
-    episode = np.repeat([0, 1], LENGTHS)
-    write(
-        root / "data/chunk-000/file-000.parquet",
-        {
-            "action": ACTIONS.tolist(),
-            "next.reward": np.arange(15.0).tolist(),
-            "episode_index": episode.tolist(),
-        },
-    )
-    write(
-        root / "meta/episodes/chunk-000/file-000.parquet",
-        {
-            "episode_index": [0, 1],
-            "length": list(LENGTHS),
-            "data/chunk_index": [0, 0],
-            "data/file_index": [0, 0],
-            f"videos/{CAMERA}/chunk_index": [0, 0],
-            f"videos/{CAMERA}/file_index": [0, 0],
-            f"videos/{CAMERA}/from_timestamp": [0.0, 0.6],
-            f"videos/{CAMERA}/to_timestamp": [0.6, 1.5],
-        },
-    )
+    stats = {"min": [0.0, 1.0], "max": [28.0, 29.0]}
+    lay_out(root, encode_mp4, CAMERA, frames, ACTIONS, LENGTHS, stats, np.arange(15.0))
     return root, frames
 
 

@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nfd_gym import shapes
-from nfd_gym.games.pusht.spec import SIDE
+from nfd_gym.games.pusht.spec import SIDE, SPEC
+
+__all__ = ["SCENE", "SPEC", "logs", "state_of", "states"]
 
 SCENE = shapes.Scene(
     side=SIDE,
@@ -23,6 +25,11 @@ SCENE = shapes.Scene(
 def states(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
     """States (..., 5) that pictures uint8 (..., H, W, 3) show: agent x, y; block x, y, angle."""
     return shapes.read(SCENE, frames)
+
+
+def logs(frames: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+    """What recordings of the game keep beside pictures (T, H, W, 3): `state` (T, 5)."""
+    return {"state": states(frames)}
 
 
 def state_of(pose: ArrayLike) -> NDArray[np.float64]:
