@@ -42,6 +42,7 @@ class DenoiserConfig:
     masks: int = 0  # masks of the view (sharp and E kinds of edit), each 16 numbers a token
     rays: bool = False  # tokens know where their ray starts and points
     fov_y: float = 72.0  # degrees; only rays ask
+    looks: tuple[int, ...] = ()  # tokens of the view that decide what an action does: all are told
     pointers: int = 0  # poses in the picture that end the control: tokens know their place in each
 
     def __post_init__(self) -> None:
@@ -56,8 +57,12 @@ class DenoiserConfig:
                 f"{self.pointers} pointers are {POINTER * self.pointers} numbers of a control that "
                 f"has {self.control_width}; set pointers to at most {self.control_width // POINTER}"
             )
-        if (self.masks or self.rays) and not self.condition:
-            raise UsageError("masks and rays are part of the condition; set condition to true")
+        if (self.masks or self.rays or self.looks) and not self.condition:
+            raise UsageError(
+                "masks, rays and looks are part of the condition; set condition to true"
+            )
+        if any(not 0 <= token < self.tokens for token in self.looks):
+            raise UsageError(f"looks {self.looks} must be tokens from 0 to {self.tokens - 1}")
 
     @property
     def tokens(self) -> int:
@@ -93,6 +98,8 @@ class Denoiser(nn.Module):
         self.tokens_in = nn.Linear(c + extra, d)
         self.places = nn.Parameter(torch.zeros(config.tokens, d))  # RoPE knows distances only
         self.condition = Condition(config.control_width, d)
+        looked = c * len(config.looks)
+        self.looked = Looked(looked + config.control_width, d) if looked else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.modulation_out = nn.Linear(d, 2 * d)
         self.tokens_out = nn.Linear(d, c)
@@ -226,7 +233,12 @@ class Denoiser(nn.Module):
             pose = control[..., i : i + POINTER or None]
             inputs.append(pointer_waves(pose, self.config.tokens_h, self.config.tokens_w))
         x = self.tokens_in(torch.cat(inputs, dim=-1)) + self.places
-        vector = self.condition(sigma, control)[:, :, None]  # (B, T, 1, D)
+        told = None
+        if self.looked is not None:
+            assert condition is not None
+            looked = condition[..., self.config.looks, : self.config.channels].flatten(-2)
+            told = self.looked(torch.cat([looked, control], dim=-1))
+        vector = self.condition(sigma, control, told)[:, :, None]  # (B, T, 1, D)
         features: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             x = block(x, vector, lambda q, k, v, i=index: look(i, q, k, v))
@@ -281,8 +293,8 @@ class Condition(nn.Module):
             nn.Linear(3 * control_width, width), nn.SiLU(), nn.Linear(width, width)
         )
 
-    def forward(self, sigma: Tensor, control: Tensor) -> Tensor:
-        """sigma (B,T), control (B,T,A+K) -> (B,T,D).
+    def forward(self, sigma: Tensor, control: Tensor, told: Tensor | None = None) -> Tensor:
+        """sigma (B,T), control (B,T,A+K), what else a frame is told (B,T,D) -> (B,T,D).
 
         Frequencies grow from 1, not 1000: the derivative to sigma stays small, which
         continuous-time distillation needs.
@@ -296,7 +308,22 @@ class Condition(nn.Module):
         rich = torch.cat(
             [control, (math.pi * control).sin(), (4 * math.pi * control).sin()], dim=-1
         )
-        return F.silu(self.level(waves) + self.control(rich))
+        summed = self.level(waves) + self.control(rich)
+        return F.silu(summed if told is None else summed + told)
+
+
+class Looked(nn.Sequential):
+    """What the tokens that an action depends on, and the action, say together (..., L*C + A + K)
+    -> (..., D): whether the player faces what it strikes is no sum over tokens."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        hidden = 2 * width
+        super().__init__(
+            nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
+            nn.Linear(hidden, width),
+        )  # fmt: skip
+        nn.init.zeros_(self[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self[-1].bias)  # type: ignore[arg-type]
 
 
 def pointer_waves(pose: Tensor, h: int, w: int) -> Tensor:

@@ -24,6 +24,7 @@ KINDS = {
     "alone": {"condition": False},
     "view": {},
     "masks and rays": {"masks": 2, "rays": True},
+    "looks": {"looks": (1, 4)},
 }
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
@@ -234,6 +235,25 @@ def test_impossible_sizes_are_refused_by_name() -> None:
             make_denoiser(**settings)
     with pytest.raises(ValueError, match="condition"):
         make_denoiser(condition=False)(**inputs())
+
+
+def test_looked_tokens_are_told_to_all_beside_the_action() -> None:
+    """Without attention a token hears of another one by its look alone; untrained looks are mute."""
+    model = make_denoiser(looks=(1, 4))
+    with torch.no_grad():
+        for block in model.blocks:
+            block.attended.weight.zero_(), block.attended.bias.zero_()  # type: ignore[operator, union-attr]
+    values = given(model, inputs(), slice(0, 1))
+    before = model(**values)
+    for token, heard in ((1, True), (2, False)):
+        other = {**values, "condition": values["condition"].clone()}
+        other["condition"][:, :, token] += 1.0
+        assert torch.equal(before[:, :, 0], model(**other)[:, :, 0]) != heard
+    fresh, plain = Denoiser(replace(model.config)), Denoiser(replace(model.config, looks=()))
+    assert fresh.looked is not None and plain.looked is None
+    assert not fresh.looked(torch.randn(3, 2 * 8 + A)).any()
+    with pytest.raises(UsageError, match="looks .* must be tokens from 0 to 5"):
+        replace(model.config, looks=(6,))
 
 
 def test_tokens_know_their_place_in_a_pose() -> None:

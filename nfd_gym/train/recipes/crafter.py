@@ -11,6 +11,9 @@ from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldSettings
 
 CHANNELS, ACTIONS = 16, 17
+ACROSS, DOWN = 9, 7  # tiles in view; the player stands in the middle
+AROUND = tuple(ACROSS * down + right for down in (2, 3, 4) for right in (3, 4, 5))
+COUNTS = tuple(range(ACROSS * DOWN, ACROSS * DOWN + 16))
 
 CRAFTER = FlatRecipe(
     name="crafter",
@@ -28,6 +31,7 @@ CRAFTER = FlatRecipe(
         window=2,
         causal_every=3,
         masks=1,
+        looks=AROUND + COUNTS,
     ),
     # around the player, its own tile, and the count of energy: a tired sleeper does not walk
     body=StepConfig(

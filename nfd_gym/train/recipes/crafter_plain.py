@@ -16,6 +16,7 @@ CRAFTER_PLAIN = replace(
     world="crafter-plain",
     denoiser=replace(
         CRAFTER.denoiser,
+        looks=(),
         control_width=ACTIONS,
         window=4,
         causal_every=1,
