@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         world = open_world(args.world, args.device)
     if args.long:
         env = NFDEnv(world, engine=args.engines[0], steps=args.steps[0], device=args.device)
-        report("long", LONG_COLUMNS, long_run(env, args.long), args)
+        report(f"long.{world.name}", LONG_COLUMNS, long_run(env, args.long), args)
         return 0
     rows = []
     for engine in args.engines:
@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
                 rows.append((name, num_envs, steps, rate, spread["p50"], spread["p99"]))
                 print(".", end="", flush=True)
     print()
-    report("env", COLUMNS, rows, args)
+    report(f"env.{world.name}", COLUMNS, rows, args)
     return 0
 
 
