@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "batch_size": min(args.batch_size, args.n_steps * setup.lanes),
             "learning_rate": args.learning_rate,
             "ent_coef": args.entropy,
+            "gamma": args.gamma,
+            "gae_lambda": args.gae_lambda,
         },
     )
 
@@ -115,6 +117,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--batch-size", type=int, default=PPO["batch_size"], help="decisions per gradient (256)")
     add("--learning-rate", type=float, default=PPO["learning_rate"])
     add("--start", type=Path, metavar="AGENT.zip", help="begin with its weights (agents.clone)")
+    add("--gamma", type=float, default=PPO["gamma"], help="discount per decision (0.99)")
+    add("--gae-lambda", type=float, default=PPO["gae_lambda"], help="of the advantages (0.95)")
     add("--entropy", type=float, default=PPO["ent_coef"], help="bonus for trying things (0.01)")
     return parser
 
