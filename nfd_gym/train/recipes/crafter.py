@@ -6,6 +6,7 @@ from nfd_gym.model.steps import StepConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
 from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.loop import LoopConfig
+from nfd_gym.train.stages.distil import DistilLoss
 from nfd_gym.train.stages.frames import PoseLog
 from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldSettings
@@ -45,12 +46,11 @@ CRAFTER = FlatRecipe(
     pose=PoseLog(names=("position", "clock"), scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0)),
     memory=TileMemory(),
     loss=TokenLoss(),
+    distil=DistilLoss(teacher=(1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.5, 0.3), minutes=20.0),
     loop=LoopConfig(minutes=95.0, lr=3e-3, ema=0.998, compile=True),
     frames=3,
     batch=12,
-    settings=WorldSettings(
-        fps=10.0, sigmas=(1.0, 0.75, 0.5, 0.25), method="euler", temperature=1.0, hold=0.0
-    ),
+    settings=WorldSettings(fps=10.0, temperature=1.0, hold=0.0),  # sigmas: the student's
     starts=40,
     begins=(("asleep", 0),),
     openings=100,

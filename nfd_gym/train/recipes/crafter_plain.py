@@ -26,6 +26,7 @@ CRAFTER_PLAIN = replace(
     body=None,
     pose=None,
     memory=None,
+    distil=None,
     loss=TokenLoss(clean=0.5, own=0.0),
     loop=replace(CRAFTER.loop, minutes=40.0),
     frames=6,

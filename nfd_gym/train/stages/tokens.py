@@ -57,7 +57,7 @@ class TokenLoss:
     std: float = 1.0
     clean: float = 0.0  # share of frames at level 0: a past to look at, nothing to learn
     blur: float = 0.3  # most noise on a view
-    focus: float = 15.0  # extra weight of a token that may become another thing
+    focus: float = 30.0  # extra weight of a token that may become another thing
     below: float = 8.0  # weight of a token below the map, beside those of the map
     own: float = 0.4  # share of batches with views that the model drew
     own_from: float = 0.4  # share of the training after which they begin
