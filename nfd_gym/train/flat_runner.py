@@ -170,10 +170,15 @@ def _world(job: FlatJob) -> None:
     recipe, source = job.recipe, open_source(job.data)
     denoiser = denoiser_of(job, "denoiser" if recipe.distil is None else "student")
     code = code_of(job)
-    about = {"recipe": recipe.name, "minutes": recipe.loop.minutes, "game": game_of(source)}
+    about: dict[str, Any] = {
+        "recipe": recipe.name,
+        "minutes": recipe.loop.minutes,
+        "game": game_of(source),
+    }
     settings = recipe.settings
     if recipe.distil is not None:  # a student is played at the levels that it was taught
         levels = recipe.distil.sigmas
+        about["student_minutes"] = recipe.distil.minutes
         settings = replace(settings, sigmas=levels, trained=levels, method="refine")
     made = assemble(
         recipe.world, source, code, denoiser, memory_of(job), body_of(job), settings, about
