@@ -37,8 +37,6 @@ class DreamSettings:
             raise UsageError(f"max_drift must be above 0 (1 is ordinary), got {self.max_drift}.")
         if self.max_episode_steps is not None and self.max_episode_steps < 1:
             raise UsageError(f"max_episode_steps must be at least 1, got {self.max_episode_steps}.")
-        if self.split not in (None, "train", "test"):
-            raise UsageError(f"split is 'train', 'test' or None (all), got {self.split!r}.")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise UsageError(f"size is (width, height), such as (96, 56), got {self.size!r}.")
 

@@ -247,8 +247,8 @@ class Dream:
         indices = [index for index in range(first, first + count) if names[index] in kept]
         if not indices:
             raise UsageError(
-                f"world {self.world.name!r} has no start clips of the split {split!r} there; leave "
-                "split out."
+                f"world {self.world.name!r} has no start clips of the split {split!r} there; its "
+                f"splits are {', '.join(self.world.splits) or 'none'}, and without one all begin."
             )
         return indices
 

@@ -35,7 +35,8 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
     speculate      off, ahead, auto (all show the same frames) or parallel, whose frames differ and
                    depend on measured times (runtime/speculate.py)
     start_index, num_starts   which start clips episodes begin from
-    split          "train" or "test": only start clips of that part; None: all
+    split          "train", "test" or another part that the world has (Crafter: "openings", first
+                   pictures of the game): only start clips of it; None: all
     max_episode_steps         truncate after so many steps; undo, load and fork keep count
     max_drift      truncate when the picture is this many times odder than an ordinary real one
     depth          put inverse depth, uint16 (H, W), into info["depth"]

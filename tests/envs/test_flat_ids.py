@@ -93,3 +93,20 @@ def test_nobody_sleeps_where_an_episode_of_crafter_begins() -> None:
     reader, starts = TileReader(sprites.tiles()), starts_of(world)
     frames = np.stack([starts.clip(index).frames[-1] for index in range(len(starts))])
     assert not reader.read(frames).asleep.any()
+
+
+def test_openings_of_crafter_are_first_pictures_of_the_game() -> None:
+    env = gymnasium.make("NFD-Crafter-v0", engine="eager", split="openings")
+    starts = env.unwrapped.dream.starts  # type: ignore[attr-defined]
+    world = env.unwrapped.dream.world  # type: ignore[attr-defined]
+    assert len(world.splits["openings"]) == 100 and len(starts) == 140
+    begun = set()
+    for seed in range(3):
+        frame, _ = env.reset(seed=seed)
+        begun.add(env.unwrapped.dream.begun[0].clip)  # type: ignore[attr-defined]
+        _, _, _, _, info = env.step(0)
+        told = info["reward_terms"]
+        assert [told[name] for name in ("health", "food", "drink", "energy")] == [9] * 4
+        assert not any(told[name] for name in ("wood", "sapling", "wood_pickaxe"))
+    assert all(starts.names[i] in world.splits["openings"] for i in begun)
+    env.close()
