@@ -102,7 +102,7 @@ def test_openings_of_crafter_are_first_pictures_of_the_game() -> None:
     assert len(world.splits["openings"]) == 100 and len(starts) == 140
     begun = set()
     for seed in range(3):
-        frame, _ = env.reset(seed=seed)
+        env.reset(seed=seed)
         begun.add(env.unwrapped.dream.begun[0].clip)  # type: ignore[attr-defined]
         _, _, _, _, info = env.step(0)
         told = info["reward_terms"]

@@ -238,7 +238,7 @@ def test_impossible_sizes_are_refused_by_name() -> None:
 
 
 def test_looked_tokens_are_told_to_all_beside_the_action() -> None:
-    """Without attention a token hears of another one by its look alone; untrained looks are mute."""
+    """Without attention a token hears of others by their looks alone; untrained looks are mute."""
     model = make_denoiser(looks=(1, 4))
     with torch.no_grad():
         for block in model.blocks:
@@ -252,7 +252,7 @@ def test_looked_tokens_are_told_to_all_beside_the_action() -> None:
     fresh, plain = Denoiser(replace(model.config)), Denoiser(replace(model.config, looks=()))
     assert fresh.looked is not None and plain.looked is None
     assert not fresh.looked(torch.randn(3, 2 * 8 + A)).any()
-    with pytest.raises(UsageError, match="looks .* must be tokens from 0 to 5"):
+    with pytest.raises(UsageError, match=r"looks .* must be tokens from 0 to 5"):
         replace(model.config, looks=(6,))
 
 
