@@ -5,11 +5,14 @@
 Every policy plays the same starts in the dream and in the game; its return is the reward summed
 over `--horizon` steps. Policies see what both worlds can show: the state in the picture, and the
 agent's velocity as the difference of two pictures. In the dream both are read from its pictures.
+`--film FILE.gif` plays one episode of the best policy in the dream instead, and shows beside it the
+game under the same actions.
 """
 
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -20,6 +23,7 @@ import nfd_gym  # noqa: F401  registers the worlds
 from agents.scores import Interval, interval, rank_interval
 from nfd_gym.command import parse_and_run
 from nfd_gym.eval import results
+from nfd_gym.eval.video import side_by_side, write_gif
 from nfd_gym.games.pusht.env import PushTEnv
 from nfd_gym.games.pusht.players import Jerky, Player, Pusher, Pushes, Smooth
 from nfd_gym.games.pusht.spec import SPEC
@@ -78,10 +82,11 @@ class Twin:
         self.env = PushTEnv()
 
     def begin(self, start: Array) -> Array:
-        return np.asarray(self.env.reset(options={"state": start})[1]["state"], np.float64)
+        self.frame, info = self.env.reset(options={"state": start})
+        return np.asarray(info["state"], np.float64)
 
     def step(self, action: Array) -> tuple[Array, float, bool]:
-        _, reward, ended, _, info = self.env.step(action.astype(np.float32))
+        self.frame, reward, ended, _, info = self.env.step(action.astype(np.float32))
         return np.asarray(info["state"], np.float64), reward, ended
 
 
@@ -92,14 +97,19 @@ class Dream:
         self.env, self.twin = gymnasium.make("NFD-PushT-v0", world=world), PushTEnv()
 
     def begin(self, start: Array) -> Array:
-        frame, info = self.twin.reset(options={"state": start})
-        self.env.reset(seed=0, options={"frames": frame[None]})
+        self.frame, info = self.twin.reset(options={"state": start})
+        self.env.reset(seed=0, options={"frames": self.frame[None]})
         return np.asarray(info["state"], np.float64)
 
     def step(self, action: Array) -> tuple[Array, float, bool]:
-        _, reward, ended, _, info = self.env.step(action.astype(np.float32))
+        self.frame, reward, ended, _, info = self.env.step(action.astype(np.float32))
         terms = info["reward_terms"]
         return np.array([terms[name] for name in STATE]), float(reward), ended
+
+
+def decide(policy: Player, state: Array, before: Array) -> Array:
+    """The action (2,) at a state (5,) after another one."""
+    return policy.act(np.concatenate([state, (state[:2] - before[:2]) * SPEC.fps]))
 
 
 def play(world: Twin | Dream, policy: Player, start: Array, horizon: int) -> float:
@@ -107,8 +117,7 @@ def play(world: Twin | Dream, policy: Player, start: Array, horizon: int) -> flo
     before = state = world.begin(start)
     total = 0.0
     for step in range(horizon):
-        action = policy.act(np.concatenate([state, (state[:2] - before[:2]) * SPEC.fps]))
-        before = state
+        action, before = decide(policy, state, before), state
         state, reward, ended = world.step(action)
         total += reward
         if ended:  # the goal is reached and stays so
@@ -120,22 +129,48 @@ def returns(world: Twin | Dream, make: Maker, episodes: int, horizon: int) -> li
     """Returns of episodes 0, 1, ...; starts and the policy's draws depend on the number alone."""
     found = []
     for number in range(episodes):
-        start = Pusher(np.random.default_rng([number, 1])).start(np.random.default_rng([number, 2]))
         policy = make(np.random.default_rng([number, 3]))
-        found.append(play(world, policy, np.append(start, [0.0, 0.0]), horizon))
+        found.append(play(world, policy, start_of(number), horizon))
     return found
+
+
+def start_of(number: int) -> Array:
+    """The state (7,) in which episode `number` begins."""
+    start = Pusher(np.random.default_rng([number, 1])).start(np.random.default_rng([number, 2]))
+    return np.append(start, [0.0, 0.0])
+
+
+def film(dream: Dream, twin: Twin, policy: Player, start: Array, horizon: int) -> NDArray[np.uint8]:
+    """Frames (T,H,W,3): the dream that a policy plays in, and the game under the same actions."""
+    before = state = dream.begin(start)
+    twin.begin(start)
+    frames: tuple[list[Any], list[Any]] = [dream.frame], [twin.frame]
+    ended = False
+    while len(frames[0]) <= horizon and not ended:
+        action, before = decide(policy, state, before), state
+        (state, _, ended), _ = dream.step(action), twin.step(action)
+        frames[0].append(dream.frame)
+        frames[1].append(twin.frame)
+    return side_by_side(*(np.stack(part) for part in frames))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--world", default="pusht", help="a shipped world or a folder")
     parser.add_argument("--episodes", type=int, default=20, metavar="N")
     parser.add_argument("--horizon", type=int, default=100, metavar="STEPS")
+    parser.add_argument("--film", type=Path, metavar="FILE.gif", help="a film, and no table")
+    parser.add_argument("--number", type=int, default=1, help="the episode that is filmed (1)")
     results.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Prints the table and the rank correlation."""
     dream, twin = Dream(args.world), Twin()
+    if args.film is not None:
+        policy = POLICIES["best of 32"](np.random.default_rng([args.number, 3]))
+        shown = film(dream, twin, policy, start_of(args.number), args.horizon)
+        write_gif(args.film, shown.repeat(2, 1).repeat(2, 2), SPEC.fps)
+        return 0
     rows: list[list[Any]] = []
     pairs: list[tuple[list[float], list[float]]] = []
     with Progress(2 * len(POLICIES), "policies") as bar:
