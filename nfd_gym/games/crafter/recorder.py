@@ -25,6 +25,7 @@ LENGTHS = {"achiever": 1000, "sloppy": 800, "wanderer": 500, "random": 400, "ric
 PLACES = ("tree", "stone", "water", "grass")  # every map has them
 RARE = ("table", "furnace", "iron", "diamond", "coal", "ripe_plant", "plant", "zombie", "skeleton",
         "cow", "water", "lava", "tree")  # fmt: skip
+WANT = 0.15  # chance that there is no food, no drink or no energy: who starves loses health
 SLEPT = 45  # frames of one sleep after which every other episode ends: nights are long
 
 
@@ -71,7 +72,8 @@ def rich_start(rng: np.random.Generator) -> dict[str, Any]:
     bag: dict[str, int] = {}
     for name in COUNTS:
         if name in ("health", "food", "drink", "energy"):
-            bag[name] = int(rng.integers(3, 10))
+            wants = name != "health" and rng.random() < WANT
+            bag[name] = 0 if wants else int(rng.integers(3, 10))
         elif name.endswith(("pickaxe", "sword")):
             bag[name] = int(rng.random() < 0.5)
         else:
