@@ -289,3 +289,17 @@ def test_footage_is_clean_lossless_and_continues_where_it_stopped(tmp_path):
     for index in range(1, len(clip)):
         reward, _, _ = rules.step(int(clip.actions[index].argmax()), looks[index])
         assert reward == pytest.approx(clip.rewards[index], abs=1e-6)
+
+
+@pytest.mark.parametrize("place", [(5, 63), (63, 5), (0, 9), (9, 0)])
+def test_a_tired_player_at_the_edge_of_the_map_decides(place: tuple[int, int]) -> None:
+    """What is faced there lies beyond the map."""
+    env = CrafterEnv()
+    _, info = env.reset(seed=0)
+    bag = {**info["inventory"], "energy": 3, "stone": 1, "wood_pickaxe": 1}
+    grass = np.full((64, 64), NUMBER["grass"], np.uint8)
+    out = tuple(int(np.sign(at - 32)) * (at in (0, 63)) for at in place)
+    told = {**info, "inventory": bag, "semantic": grass, "position": place, "facing": out,
+            "daylight": 0.1}  # fmt: skip
+    for seed in range(3):
+        assert 0 <= Achiever(np.random.default_rng(seed), noise=0.0).act(told) < 17

@@ -77,6 +77,11 @@ class Walker:
                 return "do" if step == self.facing else turn
         return None
 
+    def free(self, cell: Cell) -> bool:
+        """Whether a cell lies on the map and can be walked to as it is."""
+        inside = all(0 <= at < size for at, size in zip(cell, self.enter.shape, strict=True))
+        return inside and bool(self.enter[cell] == 1)
+
     def _valid(self) -> bool:
         """Side effect: drops what has been walked. Whether the way goes on from here."""
         if self.at in self._way:
@@ -131,12 +136,13 @@ class Achiever(Walker):
             return None
         if pocket(self.enter, self.at) <= 3:
             return "sleep"
-        if self.enter[self.faced] == 1 and pocket(self.enter, self.at, self.faced) <= 3:
+        if self.free(self.faced) and pocket(self.enter, self.at, self.faced) <= 3:
             return "place_stone"
         if self.den == self.at:  # deep enough: one step back, to face the way that was dug
             self.den = None
             x, y = self.at
-            return next(turn for (dx, dy), turn in TURN.items() if self.enter[x + dx, y + dy] == 1)
+            ways = (turn for (dx, dy), turn in TURN.items() if self.free((x + dx, y + dy)))
+            return next(ways, None)
         if self.den is None:
             way = shortest(self.enter, self.at, deep_rock(self.map), limit=30)
             self.den = way[-1] if way else None
