@@ -96,8 +96,7 @@ def stamped(figures: Mapping[str, Any], command: str) -> dict[str, Any]:
 
 def portable(command: str) -> str:
     """A command as others can type it: folders of this machine by their last two names."""
-    words = command.split(" ")
-    return " ".join("/".join(Path(w).parts[-2:]) if w.startswith("/") else w for w in words)
+    return re.sub(r"(?<![^\s:])/(?:[^\s/]+/)*([^\s/]+/[^\s/]+)", r"\1", command)
 
 
 def load(path: Path) -> dict[str, Any]:
