@@ -22,10 +22,11 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from agents.lanes import TASK, Setup, add_arguments, make_vector, setup_of
-from agents.rivals import KINDS, Rival, make_rival, unlocked
+from agents.rivals import KINDS, Rival, make_rival
 from agents.saving import write_whole
 from agents.sb3_vec import lane_infos, one_info
 from agents.scores import Interval, interval
+from agents.scout import unlocked
 from nfd_gym.command import guarded
 from nfd_gym.eval import results
 from nfd_gym.eval.video import write_mp4
