@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 from scroll_world import HEIGHT, WIDTH, shift_of
 
+from nfd_gym.games.luanti import check
 from nfd_gym.play.__main__ import main
 from nfd_gym.play.game import Game
 from nfd_gym.play.headless import film
@@ -136,10 +137,9 @@ def test_tab_walks_from_the_real_game_into_the_dream_and_back(tiny_world_path, t
     args = parser.parse_args(
         ["--twin", "--world", str(tiny_world_path), "--engine", "eager", "--speculate", "off"]
     )
-    try:
-        twin = make_stage(args)
-    except ValueError as error:
-        pytest.skip(str(error))
+    if missing := check():
+        pytest.skip("; ".join(missing))
+    twin = make_stage(args)
     game = Game(
         twin,
         [policy_player("scripted", twin.real.codec, np.random.default_rng(0))],
