@@ -90,7 +90,7 @@ class TurningBody:
     def read(self, frames: Tensor, actions: Tensor) -> Tensor:
         raise AssertionError("poses are given")
 
-    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+    def move(self, memory: Any, state: Any, action: Tensor, noise: Tensor | None = None) -> Move:
         yaw = state.pose[:, 3] + 10 * action[:, -1]
         pitch = (state.pose[:, 4] + 10 * action[:, -2]).clamp(-90, 90)
         speed = 0.5 * state.motion[:, 0] + 0.25 * action[:, KEYS["forward"]]

@@ -164,6 +164,10 @@ class TileMemory:
         longer = torch.where(since < 0, since, (since + 1).clamp_max(OLDEST))
         return torch.where(other, 0, longer).to(since.dtype)
 
+    def lasting(self, state: TileMap) -> Tensor:
+        """For how long the tiles below the view have looked so (B,R*across,16), as in a view."""
+        return lasted(state.since.flatten(1))
+
     def below(self, frames: Tensor) -> Tensor:
         """The tiles below the view (B,R,across,tile,tile,3) of frames (B,H,W,3)."""
         part = frames[:, self.down * self.tile :, : self.across * self.tile]

@@ -33,7 +33,7 @@ class NoBody:
     reads = True
     edits: tuple[str, ...] = ()  # names of the kinds of edit 1, 2, ...: "dig", "place brick"
 
-    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+    def move(self, memory: Any, state: Any, action: Tensor, noise: Tensor | None = None) -> Move:
         """Nothing moves; `state` is the world state before `action` (B,A)."""
         return Move(state.pose, state.motion, action.new_zeros(len(action), 0))
 

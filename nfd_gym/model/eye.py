@@ -107,7 +107,7 @@ class EyeBody(nn.Module):
         return torch.cat([last, before, timers, held, slot], dim=1)
 
     @torch.no_grad()
-    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+    def move(self, memory: Any, state: Any, action: Tensor, noise: Tensor | None = None) -> Move:
         """The eye after `action` (B,A), and the block that attack or use changes in this tick: the
         one under the middle of the coming view."""
         turned = turn(state.pose, self.degrees(action))

@@ -63,7 +63,7 @@ class PushBody(nn.Module):
     # ---- the verbs of a body ----------------------------------------------------------------
 
     @torch.no_grad()
-    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+    def move(self, memory: Any, state: Any, action: Tensor, noise: Tensor | None = None) -> Move:
         """Poses (B,5) after `action` (B,A), whose first two numbers are a place."""
         pose, motion = self.step(state.pose, state.motion, action)
         return Move(pose, motion, self.told(state.pose, pose))

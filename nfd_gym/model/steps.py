@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from nfd_gym import settings
 from nfd_gym.model.body import Move
 from nfd_gym.model.clock import Clock
+from nfd_gym.model.events import Events, told
 
 COARSE = 4  # averages a tile's side
+LASTED = 16  # numbers that say for how long a tile has looked so; see memory/tiles.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,19 @@ class StepConfig:
     hidden: int = 128
     day: int = 0  # steps of a day; 0: a game without days
     patches: int = 0  # tiles of a picture; only days ask
+    events: int = 0  # E; what may happen besides, in a game with a map of tiles and days
+    sees: tuple[int, ...] = ()  # tokens of the last frame that events depend on
+    channels: int = 0  # C of a token
+    below: int = 0  # tiles below the map: for how long each has looked so matters to events
+    event_hidden: int = 256
 
     @property
     def inputs(self) -> int:
         return len(self.looks) * COARSE * COARSE * 3 + self.actions
+
+    @property
+    def event_inputs(self) -> int:
+        return len(self.sees) * self.channels + LASTED * self.below + self.actions + 2
 
 
 class StepBody(nn.Module):
@@ -48,8 +59,12 @@ class StepBody(nn.Module):
     def __init__(self, config: StepConfig) -> None:
         super().__init__()
         self.settings = config
-        # K: the step that is made, then cosine and sine of the hour
+        # K: the step that is made, cosine and sine of the hour, whether events are told, and they
         self.width, self.pose_width = (4, 3) if config.day else (2, 2)
+        self.events: Events | None = None
+        if config.events:
+            self.width += 1 + config.events
+            self.events = Events(config.event_inputs, config.events, config.event_hidden)
         self.clock = Clock(config.patches, config.tile, config.day) if config.day else None
         h = config.hidden
         self.free = nn.Sequential(
@@ -57,11 +72,19 @@ class StepBody(nn.Module):
         )
 
     @torch.no_grad()
-    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
-        """The place after `action` (B,A), as the frame on show allows it."""
+    def move(self, memory: Any, state: Any, action: Tensor, noise: Tensor | None = None) -> Move:
+        """The place after `action` (B,A), as the frame on show allows it, and the events that
+        `noise` (B,N,C) draws; without noise they are not known."""
         succeeds = self.logits(self.inputs(state.frame, action)) > 0
         pose = self.after(state.pose, self.commanded(action) * succeeds[:, None])
-        return Move(pose, state.motion, self.told(state.pose, pose))
+        control = self.told(state.pose, pose)
+        if self.events is not None:
+            known = control.new_zeros(len(control), 1 + self.settings.events)
+            if noise is not None:
+                given = self.event_inputs(state.latents, memory.lasting(state.memory), action, pose)
+                known = told(self.events.drawn(given, noise))
+            control = torch.cat([control, known], dim=-1)
+        return Move(pose, state.motion, control)
 
     def told(self, before: Tensor, after: Tensor) -> Tensor:
         """The step (...,2) between two poses, and the hour after it: what the denoiser is told."""
@@ -109,6 +132,14 @@ class StepBody(nn.Module):
         tiles = torch.stack(seen, 1).float() / 127.5 - 1.0  # (B,L,tile,tile,3)
         means = tiles.unflatten(3, (COARSE, part)).unflatten(2, (COARSE, part)).mean((3, 5))
         return torch.cat([means.flatten(1), action], dim=1)
+
+    def event_inputs(self, codes: Tensor, lasted: Tensor, action: Tensor, pose: Tensor) -> Tensor:
+        """What events depend on (B,·): some codes of the last frame (B,N,C), for how long the tiles
+        below the map have `lasted` (B,R,16), the action (B,A), and the hour of the pose (B,P) after
+        it."""
+        hour = self.told(pose, pose)[:, 2:]
+        seen = codes[:, list(self.settings.sees)].flatten(1)
+        return torch.cat([seen, lasted.flatten(1), action, hour], dim=1)
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Logits (B,) of success from `inputs`."""

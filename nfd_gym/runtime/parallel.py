@@ -26,8 +26,8 @@ def predict_jointly(
     views: list[View] = []
     conditions: list[Tensor | None] = []
     ahead = state
-    for _ in range(count):
-        move = world.body.move(world.memory, ahead, action)
+    for k in range(count):
+        move = world.body.move(world.memory, ahead, action, noise[:, k])
         memory = world.memory.edit(ahead.memory, move.edit)
         view = world.memory.read(memory, state.frame, move.pose)
         moves.append(move)

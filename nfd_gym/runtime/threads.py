@@ -4,9 +4,7 @@ import ctypes
 import os
 import sys
 
-# mallopt parameters of glibc's malloc.h and the largest mmap threshold that 64-bit glibc accepts.
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
-LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # mallopt parameters of glibc's malloc.h
 
 
 def settle(threads: int | None = None) -> None:
@@ -35,5 +33,5 @@ def keep_memory_mapped() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # musl
         return False
-    settings = ((MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD), (TRIM_THRESHOLD, 2**30), (TOP_PAD, 2**26))
+    settings = ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**30), (TOP_PAD, 2**26))
     return all([bool(mallopt(name, value)) for name, value in settings])

@@ -30,6 +30,7 @@ class FlatRecipe:
     tokenizer_frames: int  # frames that the patch code is fitted on
     body: PushConfig | StepConfig | None = None  # what moves; None: the picture alone says it
     pose: PoseLog | None = None  # where recordings keep the poses of a body
+    events: str = ""  # the log; changes of its first numbers are the events of a StepConfig
     memory: TileMemory | LayerConfig | None = None  # None: the coming view is the last frame
     denoiser: DenoiserConfig
     # on frames; on tokens where there is chance; on words, of an AutoregressiveConfig
@@ -64,6 +65,12 @@ class FlatRecipe:
         if self.distil is not None and not tokens:
             raise WorldError(
                 f"recipe {self.name!r}: a student is distilled on tokens; set distil=null."
+            )
+        drawn = self.body.events if isinstance(self.body, StepConfig) else 0
+        if bool(drawn) != bool(self.events) or (drawn and not isinstance(self.memory, TileMemory)):
+            raise WorldError(
+                f"recipe {self.name!r}: events are changes of a log, drawn in a world with a map; "
+                "set `events`, `body.events` and a TileMemory, or neither of the first two."
             )
         if (self.body is None) != (self.pose is None):
             raise WorldError(

@@ -49,7 +49,7 @@ from nfd_gym.train.stages.restless import Restless
 from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.train.stages.world import assemble
 
-STAGES = ("tokenizer", "frames", "body", "layers", "sources", "denoiser", "student", "world")
+STAGES = ("tokenizer", "frames", "layers", "sources", "body", "denoiser", "student", "world")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,8 @@ def run(job: FlatJob, only: str | None = None) -> None:
     check(job)
     torch.set_num_threads(job.workers)
     stages: dict[str, Callable[[FlatJob], None]] = {
-        "tokenizer": fit_tokenizer, "frames": _frames, "body": _body, "layers": _layers,
-        "sources": _sources, "denoiser": _denoiser, "student": _student,
-        "world": _world,
+        "tokenizer": fit_tokenizer, "frames": _frames, "layers": _layers, "sources": _sources,
+        "body": _body, "denoiser": _denoiser, "student": _student, "world": _world,
     }  # fmt: skip
     run_stages(stages, job, only)
 
@@ -86,7 +85,9 @@ def check(job: FlatJob) -> None:
 
 
 def _frames(job: FlatJob) -> None:
-    frames.decode(open_source(job.data), job.out / "frames", job.clips, job.recipe.pose)
+    recipe, source = job.recipe, open_source(job.data)
+    drawn = recipe.body.events if isinstance(recipe.body, StepConfig) else 0
+    frames.decode(source, job.out / "frames", job.clips, recipe.pose, recipe.events, drawn)
 
 
 def _body(job: FlatJob) -> None:
@@ -97,6 +98,8 @@ def _body(job: FlatJob) -> None:
     if isinstance(config, PushConfig):
         checkpoint.save(path, push.fit(folder, config).tensors(), {})
     else:
+        if config.events:
+            need(job, "frames/since.npy", "sources")
         checkpoint.save(path, steps.fit(folder, config).tensors(), {})
 
 

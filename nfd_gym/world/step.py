@@ -43,8 +43,11 @@ class Body(Protocol):
     def edits(self) -> tuple[str, ...]:
         """Names of the kinds of edit 1, 2, ...: "dig" or "place NODE", as `info["events"]` says."""
 
-    def move(self, memory: Memory, state: WorldState, action: Tensor) -> Move:
-        """The eye after `action` (B,A)."""
+    def move(
+        self, memory: Memory, state: WorldState, action: Tensor, noise: Tensor | None = None
+    ) -> Move:
+        """The eye after `action` (B,A). What is left to chance is drawn from the frame's `noise`
+        (B,N,C), or not known without it."""
 
     def start(self, poses: Tensor, actions: Tensor) -> Tensor:
         """Motion (B,M) at the end of given poses (B,T,P) under actions (B,T,A)."""
@@ -96,7 +99,7 @@ def predict(
     to draw; the frame is the same.
     """
     how = world.settings
-    move = world.body.move(world.memory, state, action)
+    move = world.body.move(world.memory, state, action, noise)
     memory = world.memory.edit(state.memory, move.edit)
     view = world.memory.read(memory, state.frame, move.pose)
     edit = no_edit(action) if move.edit is None else move.edit

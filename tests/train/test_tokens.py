@@ -140,7 +140,7 @@ def test_losses_depend_on_the_moment_alone_and_own_frames_change_later_views(fol
         assert torch.isfinite(values[0]) and torch.equal(*values)
     made, random = stage(), torch.Generator().manual_seed(1)
     view = made.blurred(batch, random)
-    drawn = made.redrawn(batch, view, made.control(batch), random, made.model)
+    drawn = made.redrawn(batch, view, made.control(batch, random), random, made.model)
     own = batch.source >= 0
     assert torch.equal(drawn[~own], view[~own]) and not torch.equal(drawn[own], view[own])
 
@@ -191,6 +191,28 @@ def test_a_tile_beside_the_player_tells_what_its_action_does(folder: Path) -> No
     found = fit(folder, (3,), 15, count=300)
     drawn = bins(folder, found, 15)
     assert (drawn[tree] >= 2).mean() > 0.95 and drawn[~tree].max() == 0
+
+
+def test_of_events_all_is_told_or_nothing(folder: Path) -> None:
+    happened = np.random.default_rng(0).random((21, 6)) < 0.5
+    np.save(folder / "events.npy", happened)
+    batch = next(iter(TokenLoader(folder, 3, 200)))
+    assert batch.events.shape == (200, 3, 6)
+    told = stage().control(batch, torch.Generator().manual_seed(0))[..., 5 + 2 :]
+    known = told[..., :1] > 0
+    assert torch.equal(told[..., 1:], batch.events * known)
+    assert 0.85 < known.float().mean() < 0.95
+
+
+def test_the_land_that_memory_does_not_know_weighs_alike_and_more_than_what_stays(
+    folder: Path,
+) -> None:
+    made, batch = stage(), next(iter(TokenLoader(folder, 3, 4)))
+    made.config = TokenLoss(unseen=7.0, focus=0.0)
+    weight = made.weight(batch)
+    assert (batch.age < 0).any() and (weight[batch.age < 0] == 7.0).all()
+    known = weight[..., :INSIDE][batch.age[..., :INSIDE] >= 0]
+    assert (known == 1.0).all()
 
 
 def test_rare_actions_are_drawn_more_often_and_never_across_clips(folder: Path) -> None:

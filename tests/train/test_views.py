@@ -69,7 +69,7 @@ class Recorded(EyeBody):
         self.recorded, self.tick = (torch.from_numpy(clip.pose), events, kinds, cells), 0
         return self
 
-    def move(self, memory, state, action):
+    def move(self, memory, state, action, noise=None):
         self.tick += 1
         poses, events, kinds, cells = (x[self.tick : self.tick + 1] for x in self.recorded)
         motion, control = self.after(poses, state.pose, state.motion, action, events)

@@ -2,11 +2,11 @@
 
 | player     | share | what                                                                   |
 |------------|-------|------------------------------------------------------------------------|
-| `achiever` | 40 %  | goes for the next achievement, a tenth of its actions random           |
+| `achiever` | 35 %  | goes for the next achievement, a tenth of its actions random           |
 | `sloppy`   | 20 %  | the same, three tenths random                                          |
-| `wanderer` | 15 %  | out and back: what was left is seen again                              |
+| `wanderer` | 10 %  | out and back: what was left is seen again                              |
 | `random`   | 10 %  | any action, evenly                                                     |
-| `rich`     | 15 %  | begins with tools and counts beside rare things, at any time of the day|
+| `rich`     | 25 %  | begins with tools and counts beside rare things, at any time of the day|
 """
 
 import argparse
@@ -25,7 +25,7 @@ LENGTHS = {"achiever": 1000, "sloppy": 800, "wanderer": 500, "random": 400, "ric
 PLACES = ("tree", "stone", "water", "grass")  # every map has them
 RARE = ("table", "furnace", "iron", "diamond", "coal", "ripe_plant", "plant", "zombie", "skeleton",
         "cow", "water", "lava", "tree")  # fmt: skip
-WANT = 0.15  # chance that there is no food, no drink or no energy: who starves loses health
+WANT = 0.25  # chance that there is no food, no drink or no energy: who starves loses health
 SLEPT = 45  # frames of one sleep after which every other episode ends: nights are long
 
 
@@ -35,7 +35,7 @@ class CrafterFootage:
     spec = SPEC
     stem = "crafter"
     shares: Mapping[str, float] = {
-        "achiever": 0.40, "sloppy": 0.20, "wanderer": 0.15, "random": 0.10, "rich": 0.15,
+        "achiever": 0.35, "sloppy": 0.20, "wanderer": 0.10, "random": 0.10, "rich": 0.25,
     }  # fmt: skip
     about: Mapping[str, Any] = {"game": "Crafter 1.8, MIT, pictures too"}
 

@@ -12,6 +12,7 @@ from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldSettings
 
 CHANNELS, ACTIONS = 16, 17
+EVENTS = 5  # health, food, drink, energy and saplings change by chance or by hidden clocks
 ACROSS, DOWN = 9, 7  # tiles in view; the player stands in the middle
 AROUND = tuple(ACROSS * down + right for down in (2, 3, 4) for right in (3, 4, 5))
 COUNTS = tuple(range(ACROSS * DOWN, ACROSS * DOWN + 16))
@@ -25,7 +26,7 @@ CRAFTER = FlatRecipe(
         tokens_h=9,
         tokens_w=9,
         channels=CHANNELS,
-        control_width=ACTIONS + 4,
+        control_width=ACTIONS + 4 + 1 + EVENTS,
         width=128,
         depth=6,
         heads=4,
@@ -42,7 +43,12 @@ CRAFTER = FlatRecipe(
         actions=ACTIONS,
         day=300,
         patches=81,
+        events=EVENTS,
+        sees=AROUND + COUNTS,
+        channels=CHANNELS,
+        below=2 * ACROSS,
     ),
+    events="counts",
     pose=PoseLog(names=("position", "clock"), scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0)),
     memory=TileMemory(),
     loss=TokenLoss(),

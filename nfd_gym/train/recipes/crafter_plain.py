@@ -25,6 +25,7 @@ CRAFTER_PLAIN = replace(
     ),
     body=None,
     pose=None,
+    events="",
     memory=None,
     distil=None,
     loss=TokenLoss(clean=0.5, own=0.0),

@@ -112,7 +112,7 @@ class Led:
         self.body, self.poses, self.now = body, poses, 0
         self.width, self.pose_width = body.width, body.pose_width
 
-    def move(self, memory: Any, state: Any, action: Tensor) -> Move:
+    def move(self, memory: Any, state: Any, action: Tensor, noise: Tensor | None = None) -> Move:
         """The next recorded pose."""
         before, after = self.poses[:, self.now], self.poses[:, self.now + 1]
         self.now += 1

@@ -46,7 +46,7 @@ class DistilStage(TokenStage):
 
     def loss(self, batch: TokenBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
         config, random = self.distil, moment.random
-        control, view = self.control(batch), self.blurred(batch, random)
+        control, view = self.control(batch, random), self.blurred(batch, random)
         if draw(random) < config.own:
             view = self.redrawn(batch, view, control, random, self.teacher)
         condition = self.condition(view, batch)

@@ -51,9 +51,11 @@ class PoseLog:
 
 
 def decode(
-    source: Source, folder: Path, clips: int | None = None, pose: PoseLog | None = None
-) -> None:
-    """Side effect: frames.npy, actions.npy, poses.npy and lengths.json; again if the recordings
+    source: Source, folder: Path, clips: int | None = None, pose: PoseLog | None = None,
+    events: str = "", count: int = 0,
+) -> None:  # fmt: skip
+    """Side effect: frames.npy, actions.npy, poses.npy, events.npy (which of the first `count`
+    numbers of the log called `events` change in a row) and lengths.json; again if the recordings
     have grown."""
     lengths = list(source.lengths)[:clips]
     note = folder / "lengths.json"
@@ -67,6 +69,7 @@ def decode(
     )
     actions = np.zeros((total, source.codec.width), np.float32)
     poses = np.zeros((total, 0 if pose is None else len(pose.scale)), np.float32)
+    changes = []
     first = 0
     for index, length in enumerate(lengths):
         clip = source.read(index)
@@ -74,11 +77,26 @@ def decode(
         actions[first : first + length] = clip.actions
         if pose is not None:
             poses[first : first + length] = pose.of(clip)
+        if events:
+            changes.append(changed(clip, events, count))
         first += length
     frames.flush()
     np.save(folder / "actions.npy", actions)
     np.save(folder / "poses.npy", poses)
+    if events:
+        np.save(folder / "events.npy", np.concatenate(changes))
     note.write_text(json.dumps(lengths))
+
+
+def changed(clip: Clip, log: str, count: int) -> NDArray[np.bool_]:
+    """Which of the first `count` numbers (T,E) of a clip's log differ from the row before; none in
+    the first row."""
+    if log not in clip.state:
+        raise DataError(f"{clip.name}: its rows have no {log!r}; record it again.")
+    numbers = np.asarray(clip.state[log]).reshape(len(clip.frames), -1)[:, :count]
+    if numbers.shape[1] < count:
+        raise DataError(f"{clip.name}: its log {log!r} has fewer than {count} numbers.")
+    return np.concatenate([np.zeros_like(numbers[:1], bool), numbers[1:] != numbers[:-1]])
 
 
 class RandomClips(Generic[Drawn]):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nfd_gym.model.clock import Clock
 from nfd_gym.model.steps import StepBody, StepConfig
 from nfd_gym.progress import Progress
+from nfd_gym.train.stages import events
 
 MOST, BATCH, STEPS, RATE = 60_000, 512, 4000, 2e-3
 
@@ -21,20 +22,22 @@ def fit(folder: Path, config: StepConfig, seed: int = 0, count: int = STEPS) -> 
     torch.manual_seed(seed)
     body = StepBody(config)
     inputs, made = tries(folder, body, seed)
-    _descend(
+    descend(
         body.free, len(inputs), seed, count,
         lambda rows: F.binary_cross_entropy_with_logits(body.logits(inputs[rows]), made[rows]),
     )  # fmt: skip
     if body.clock is not None:
         clock, (seen, hours) = body.clock, times(folder, body.clock, seed)
-        _descend(
+        descend(
             clock.hours, len(seen), seed, count,
             lambda rows: F.cross_entropy(clock.logits(seen[rows]), hours[rows]),
         )  # fmt: skip
+    if body.events is not None:
+        events.fit(folder, body, seed, descend)
     return body.eval().requires_grad_(False)
 
 
-def _descend(
+def descend(
     net: nn.Module, size: int, seed: int, count: int, loss_of: Callable[[Tensor], Tensor]
 ) -> None:
     """Side effect: `net` after `count` steps down the loss of random rows below `size`."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from nfd_gym.diffusion.flow import draw_sigma, interpolate
 from nfd_gym.memory.tiles import known, lasted
+from nfd_gym.model import events
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
@@ -31,6 +32,7 @@ from nfd_gym.train.stages.restless import Restless
 EVEN = 0.5  # share of clips that are drawn by what may happen
 JUST_BEGUN = 0.5  # share of clips whose map began a short while before, as in play
 BEGAN = 60  # steps before, at most
+UNTOLD = 0.1  # share of frames whose events are not told
 REDRAWN = (0.2, 0.8)  # noise levels from which recorded frames are drawn again
 
 
@@ -45,6 +47,7 @@ class TokenBatch:
     since: Tensor  # int16 (B,T,N) steps for which a token below a map has looked so; -1: unknown
     actions: Tensor  # (B,T,A)
     poses: Tensor  # (B,T+1,P), the one before the first frame included
+    events: Tensor  # (B,T,E), 1 of those that happen
 
     def __len__(self) -> int:
         return self.target.shape[0] * self.target.shape[1]
@@ -58,6 +61,7 @@ class TokenLoss:
     clean: float = 0.0  # share of frames at level 0: a past to look at, nothing to learn
     blur: float = 0.3  # most noise on a view
     focus: float = 30.0  # extra weight of a token that may become another thing
+    unseen: float = 10.0  # weight of a token that memory does not know
     below: float = 8.0  # weight of a token below the map, beside those of the map
     own: float = 0.4  # share of batches with views that the model drew
     own_from: float = 0.4  # share of the training after which they begin
@@ -72,6 +76,8 @@ class TokenLoader(RandomClips[TokenBatch]):
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in ("codes", "again", "actions", "poses", "sources", "ages", "since")
         )
+        file = folder / "events.npy"
+        self.events = np.load(file) if file.exists() else np.zeros((len(self.codes), 0), bool)
         rows = self.row_of(np.arange(self.ends[-1]))
         kinds = self.actions[rows + 1].argmax(-1) * 8  # of the first frame that is predicted
         if (folder / "bins.npy").exists():
@@ -100,6 +106,7 @@ class TokenLoader(RandomClips[TokenBatch]):
             torch.from_numpy(self.lasting(rows, random)),
             torch.from_numpy(self.actions[rows]),
             torch.from_numpy(self.poses[first[:, None] - 1 + np.arange(self.frames + 1)]),
+            torch.from_numpy(self.events[rows].astype(np.float32)),
         )
 
     def begins(self, random: np.random.Generator) -> NDArray[np.int64]:
@@ -137,7 +144,7 @@ class TokenStage:
 
     def loss(self, batch: TokenBatch, moment: Moment) -> tuple[Tensor, dict[str, float]]:
         config, random = self.config, moment.random
-        control, view = self.control(batch), self.blurred(batch, random)
+        control, view = self.control(batch, random), self.blurred(batch, random)
         own = moment.progress >= config.own_from and draw(random) < config.own
         if own:
             view = self.redrawn(batch, view, control, random, self.model)
@@ -179,12 +186,17 @@ class TokenStage:
             batch.view, batch.age, batch.since, batch.actions, self.tokenizer.config.grid
         )
         of_map = torch.arange(near.shape[-1]) < (self.inside or near.shape[-1])
-        return torch.where(of_map, 1.0, self.config.below) * (1.0 + self.config.focus * near)
+        weight = torch.where(of_map, 1.0, self.config.below) * (1.0 + self.config.focus * near)
+        return torch.where(batch.age < 0, self.config.unseen, weight)
 
-    def control(self, batch: TokenBatch) -> Tensor:
-        """(B,T,A+K): the actions and what the body tells."""
-        told = self.body.told(batch.poses[:, :-1], batch.poses[:, 1:])
-        return torch.cat([batch.actions, told], dim=-1)
+    def control(self, batch: TokenBatch, random: torch.Generator) -> Tensor:
+        """(B,T,A+K): the actions and what the body tells; of events nothing in some frames, as in
+        start clips."""
+        parts = [batch.actions, self.body.told(batch.poses[:, :-1], batch.poses[:, 1:])]
+        if batch.events.shape[-1]:
+            told = torch.rand((*batch.events.shape[:2], 1), generator=random) >= UNTOLD
+            parts.append(events.told(batch.events) * told)
+        return torch.cat(parts, dim=-1)
 
     def blurred(self, batch: TokenBatch, random: torch.Generator) -> Tensor:
         """Views (B,T,N,C): half of the clips with noise on what memory shows."""
