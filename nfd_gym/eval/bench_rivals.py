@@ -1,7 +1,8 @@
 """`nfd-gym bench rivals`: worlds of one game in one table, token by token or by diffusion.
 
 An autoregressive world is decoded in raster order, along diagonals and in parallel; a diffusion
-world is sampled in 18, 4, 2 and 1 steps. All on one thread of the eager engine.
+world is sampled in 18, 4, 2 and 1 steps, and in as few as 4 with speculation: several frames drawn
+together where the action is likely to be held. All on one thread of the eager engine.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from nfd_gym.runtime.session import Session
 from nfd_gym.world import World
 
 STEPS = (18, 4, 2, 1)
+SPECULATIVE = 4  # steps at most of the row with speculation
 TOP_P = 0.8  # MineWorld's
 DECODINGS = (
     ("raster", 1, 1.0), ("raster", 1, TOP_P), ("diagonal", 2, TOP_P), ("diagonal", 1, TOP_P),
@@ -61,6 +63,9 @@ def main(args: argparse.Namespace) -> int:
         world = open_world(name)
         for sampling, passes_, chosen in variants(world):
             rows.append(row(chosen, sampling, passes_, source, args.runs, args.tries))
+            print(bench_table.table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)
+        if not isinstance(world.denoiser, Autoregressive):
+            rows.append(speculative_row(world, source, args.runs))
             print(bench_table.table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)
     rows += controls(open_world(args.worlds[0]), source, args.runs)
     bench_table.report("rivals", COLUMNS, rows, args)
@@ -103,6 +108,36 @@ def row(
     out += [float(psnr(made[:, i - 1], free.real[:, i - 1]).mean()) for i in (16, 64)]
     out += [_distance(world, made, free, first, last) for first, last in SPANS]
     return out + effects(world, source, tries)
+
+
+def speculative_row(world: World, source: Source, runs: int) -> list[Any]:
+    """Free runs, one after the other, with frames drawn jointly. Single steps are those of the row
+    without speculation."""
+    context = world.denoiser.config.window + 1
+    steps = min(SPECULATIVE, len(world.settings.trained) or SPECULATIVE)
+    free = cut(source, runs, context, SPANS[-1][1])
+    session = Session(world, engine="eager", steps=steps, speculate="parallel")
+    made, spent, drawn, hits = [], 0.0, 0, 0
+    for lane in range(len(free.frames)):
+        one = free.rows(np.arange(lane, lane + 1))
+        given = one.span(0, context, context)
+        seeds = np.full(1, lane, np.int64)
+        session.reset(given.frames, given.actions, given.depth, given.poses, seeds)
+        started = time.perf_counter()
+        made.append([session.step(one.actions[:, context + i])[0] for i in range(free.horizon)])
+        spent += time.perf_counter() - started
+        drawn, hits = drawn + session.speculation["drawn"], hits + session.speculation["hits"]
+    session.close()
+    frames, count = np.array(made), len(made) * free.horizon
+    name = f"{steps} steps, speculation, {hits / count:.0%} of frames drawn early"
+    passes_ = evaluations(world.settings.method, steps) + (world.settings.context == "exact")
+    out: list[Any] = [
+        world.name, name, sum(p.numel() for p in world.denoiser.parameters()) / 1e6,
+        world.provenance.get("minutes"), passes_ * drawn / count, 1e3 * spent / count, None,
+    ]  # fmt: skip
+    out += [float(psnr(frames[:, i - 1], free.real[:, i - 1]).mean()) for i in (16, 64)]
+    out += [_distance(world, frames, free, first, last) for first, last in SPANS]
+    return [*out, None, None, None]
 
 
 def effects(world: World, source: Source, tries: int) -> list[Any]:

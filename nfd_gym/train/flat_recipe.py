@@ -16,6 +16,7 @@ from nfd_gym.train.stages.clips import ClipLoss
 from nfd_gym.train.stages.distil import DistilLoss
 from nfd_gym.train.stages.frames import PoseLog
 from nfd_gym.train.stages.next_word import NextWordLoss
+from nfd_gym.train.stages.plus import PlusLoss
 from nfd_gym.train.stages.tokens import TokenLoss
 from nfd_gym.world import WorldError, WorldSettings
 
@@ -35,7 +36,8 @@ class FlatRecipe:
     denoiser: DenoiserConfig
     # on frames; on tokens where there is chance; on words, of an AutoregressiveConfig
     loss: ClipLoss | TokenLoss | NextWordLoss
-    distil: DistilLoss | None = None  # a student of few steps follows the denoiser; None: no
+    # a student of few steps follows the denoiser; None: no
+    distil: DistilLoss | PlusLoss | None = None
     loop: LoopConfig
     frames: int  # predicted frames of a training clip
     batch: int  # clips a step and process

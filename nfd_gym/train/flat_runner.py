@@ -45,6 +45,7 @@ from nfd_gym.train.stages.clips import ClipLoss, ClipStage, FlatBody
 from nfd_gym.train.stages.distil import DistilStage
 from nfd_gym.train.stages.frames import ClipLoader
 from nfd_gym.train.stages.next_word import NextWordLoss, NextWordStage
+from nfd_gym.train.stages.plus import PlusLoss, PlusStage
 from nfd_gym.train.stages.restless import Restless
 from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.train.stages.world import assemble
@@ -159,10 +160,12 @@ def _student(job: FlatJob) -> None:
     if recipe.distil is None:
         return
     student, teacher = denoiser_of(job, "denoiser"), denoiser_of(job, "denoiser")
-    stage = DistilStage(
-        student, teacher, code_of(job), recipe.distil, body_of(job), restless_of(job),
-        inside(job),
-    )  # fmt: skip
+    rest = body_of(job), restless_of(job), inside(job)
+    stage = (
+        PlusStage(student, teacher, code_of(job), recipe.distil, *rest)
+        if isinstance(recipe.distil, PlusLoss)
+        else DistilStage(student, teacher, code_of(job), recipe.distil, *rest)
+    )
     config = replace(
         recipe.loop, minutes=recipe.distil.minutes, steps=0, lr=recipe.distil.lr, compile=False
     )  # three nets take turns
@@ -198,7 +201,10 @@ def denoiser_of(job: FlatJob, stage: str) -> Any:
     denoiser: Any = (
         Autoregressive(sizes) if isinstance(sizes, AutoregressiveConfig) else Denoiser(sizes)
     )
-    denoiser.load_state_dict(loop.weights(need(job, stage, stage)))
+    weights = loop.weights(need(job, stage, stage))
+    if stage == "student" and isinstance(job.recipe.distil, PlusLoss):  # beside its critic
+        weights = checkpoint.select(weights, "student")
+    denoiser.load_state_dict(weights)
     return denoiser
 
 

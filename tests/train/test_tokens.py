@@ -17,6 +17,7 @@ from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages import sources
 from nfd_gym.train.stages.distil import DistilLoss, DistilStage
+from nfd_gym.train.stages.plus import PlusLoss, PlusStage
 from nfd_gym.train.stages.restless import Restless, bins, fit
 from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.world.step import condition_tokens
@@ -168,6 +169,45 @@ def test_a_student_is_drawn_to_where_its_teachers_flow_ends(folder: Path) -> Non
         value.backward()
         assert all(p.grad is None for p in teacher.parameters())
         assert any(p.grad is not None for p in base.model.parameters())
+
+
+def plus(base: TokenStage, **how: object) -> PlusStage:
+    config = PlusLoss(**{"blocks": (1, 2), "share": 0.2, **how})  # type: ignore[arg-type]
+    teacher = copy.deepcopy(base.model)
+    return PlusStage(base.model, teacher, base.tokenizer, config, base.body, base.restless, INSIDE)
+
+
+def test_nfd_plus_asks_nothing_of_a_student_that_is_consistent(folder: Path) -> None:
+    """A teacher that does not ask the noise has straight flows: it is its own student. One that
+    does is none."""
+    batch = next(iter(TokenLoader(folder, 3, 4)))
+    for scale, consistent in ((0.0, True), (1.0, False)):
+        base = stage()
+        with torch.no_grad():
+            base.model.tokens_in.weight[:, :48] *= scale
+            base.model.condition.level[2].weight.mul_(scale)
+            base.model.condition.level[2].bias.mul_(scale)
+        made = plus(base, share=0.0)
+        _, logs = made.loss(batch, Moment(0, 0.9, torch.Generator().manual_seed(2), {}))
+        assert (logs["tangent"] < 1e-4) == consistent
+
+
+def test_nfd_plus_moves_the_student_and_its_critic_and_never_the_teacher(folder: Path) -> None:
+    batch = next(iter(TokenLoader(folder, 3, 4)))
+    pulls = []
+    for progress, share in ((0.1, 0.2), (0.9, 0.2), (0.9, 0.0)):
+        made = plus(stage(), share=share)
+        value, again = (
+            made.loss(batch, Moment(0, progress, torch.Generator().manual_seed(2), {}))[0]
+            for _ in range(2)
+        )
+        assert torch.allclose(value, again, rtol=0.02 if share else 0.0)  # norms are iterated on
+        value.backward()
+        pulls.append(made.student.tokens_out.weight.grad.clone())
+        assert all(p.grad is None for p in made.teacher.parameters())
+        judged = [p.grad is not None for p in made.critic.parameters()]
+        assert all(judged) if share else not any(judged)
+    assert not torch.allclose(pulls[1], pulls[2]), "the critic pulls when its time has come"
 
 
 def test_a_tile_beside_the_player_tells_what_its_action_does(folder: Path) -> None:

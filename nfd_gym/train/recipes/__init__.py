@@ -8,6 +8,7 @@ from nfd_gym.train.flat_recipe import FlatRecipe
 from nfd_gym.train.recipe import Recipe, RecipeError
 from nfd_gym.train.recipes.crafter import CRAFTER
 from nfd_gym.train.recipes.crafter_plain import CRAFTER_PLAIN
+from nfd_gym.train.recipes.crafter_plus import CRAFTER_PLUS
 from nfd_gym.train.recipes.crafter_words import CRAFTER_WORDS
 from nfd_gym.train.recipes.island import ISLAND
 from nfd_gym.train.recipes.micro import MICRO
@@ -15,7 +16,7 @@ from nfd_gym.train.recipes.pusht import PUSHT
 
 RECIPES: dict[str, Recipe | FlatRecipe] = {
     "island": ISLAND, "micro": MICRO, "pusht": PUSHT, "crafter": CRAFTER,
-    "crafter-plain": CRAFTER_PLAIN, "crafter-words": CRAFTER_WORDS,
+    "crafter-plain": CRAFTER_PLAIN, "crafter-plus": CRAFTER_PLUS, "crafter-words": CRAFTER_WORDS,
 }  # fmt: skip
 
 

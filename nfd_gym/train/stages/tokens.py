@@ -12,6 +12,7 @@ of events, from which the recording does not follow.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,7 +137,8 @@ class TokenStage:
         self, model: Denoiser, tokenizer: Tokenizer, config: TokenLoss, body: FlatBody,
         restless: Restless, inside: int,
     ) -> None:  # fmt: skip
-        self.model, self.tokenizer, self.config, self.body = model, tokenizer, config, body
+        self.model: Any = model
+        self.tokenizer, self.config, self.body = tokenizer, config, body
         self.restless, self.inside = restless, inside  # tokens of the map; the others are below it
         sizes = tokenizer.config
         grey = torch.full((1, sizes.height, sizes.width, 3), 127, dtype=torch.uint8)
