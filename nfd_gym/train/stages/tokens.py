@@ -78,7 +78,9 @@ class TokenLoader(RandomClips[TokenBatch]):
             for name in ("codes", "again", "actions", "poses", "sources", "ages", "since")
         )
         file = folder / "events.npy"
-        self.events = np.load(file) if file.exists() else np.zeros((len(self.codes), 0), bool)
+        self.events = np.zeros((len(self.codes), 0), bool)
+        if file.exists():
+            self.events = np.load(file, allow_pickle=False)
         rows = self.row_of(np.arange(self.ends[-1]))
         kinds = self.actions[rows + 1].argmax(-1) * 8  # of the first frame that is predicted
         if (folder / "bins.npy").exists():
