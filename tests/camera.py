@@ -74,7 +74,9 @@ class TurningMemory:
         return {} if self.atlas is None else {"atlas": self.atlas}
 
     @classmethod
-    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "TurningMemory":
+    def build(
+        cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor], code: Any
+    ) -> "TurningMemory":
         return cls(**config, **tensors)
 
 

@@ -18,6 +18,7 @@ from nfd_gym.eval.rollout import Excerpt
 from nfd_gym.games.crafter.spec import ACTIONS, MOVES, NUMBER
 from nfd_gym.games.crafter.tiles import Reading, TileReader
 from nfd_gym.memory import Edit, Memory, MemoryState, View
+from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.runtime.session import Session
 from nfd_gym.world import World
 
@@ -66,7 +67,9 @@ class LastFrameOnly:
         return self.memory.tensors()
 
     @classmethod
-    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "LastFrameOnly":
+    def build(
+        cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor], code: Tokenizer
+    ) -> "LastFrameOnly":
         raise NotImplementedError("a control is not stored")
 
 

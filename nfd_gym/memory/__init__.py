@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from nfd_gym.model.body import Edit
+from nfd_gym.model.tokenizer import Tokenizer
 
 __all__ = ["Edit", "Memory", "MemoryState", "Pointed", "View"]
 
@@ -24,6 +25,8 @@ class View(NamedTuple):
     sharp: Tensor  # (B,1,H,W) 0 unknown, 1 known at the resolution of the picture
     edited: Tensor  # (B,E,H,W) 1 where a commanded edit opens the picture; E kinds of edit
     open: Tensor  # (B,1,H,W) 1 where the picture may be written to memory
+    # codes (B,N,C) in place of colour (B,0,...), where memory keeps codes; masks are coarser then
+    code: Tensor | None = None
 
 
 class Pointed(NamedTuple):
@@ -67,5 +70,7 @@ class Memory(Protocol):
         """What it knows from training (the atlas), as `build` takes it."""
 
     @classmethod
-    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Memory":
-        """The memory that gave `config` and `tensors`."""
+    def build(
+        cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor], code: Tokenizer
+    ) -> "Memory":
+        """The memory that gave `config` and `tensors`, in a world whose pictures have that code."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from nfd_gym import settings
 from nfd_gym.memory import View
 from nfd_gym.memory.none import Unwritten, whole_view
+from nfd_gym.model.tokenizer import Tokenizer
 
 NO_ANGLE = -1
 SAMPLES = 3  # a side of a pixel
@@ -63,7 +64,9 @@ class LayerMemory(Unwritten):
         return {"background": self.background, **layers}
 
     @classmethod
-    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "LayerMemory":
+    def build(
+        cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor], code: Tokenizer
+    ) -> "LayerMemory":
         return cls(settings.from_json(LayerConfig, config, "memory"), tensors)
 
     def _laid(self, texture: Tensor, pose: Tensor, number: int) -> Tensor:

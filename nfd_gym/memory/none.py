@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nfd_gym.memory import Edit, View
 from nfd_gym.model.pixels import to_float
+from nfd_gym.model.tokenizer import Tokenizer
 
 
 class Unwritten:
@@ -44,7 +45,9 @@ class NoMemory(Unwritten):
         return {}
 
     @classmethod
-    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "NoMemory":
+    def build(
+        cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor], code: Tokenizer
+    ) -> "NoMemory":
         return cls(**config)
 
 

@@ -28,6 +28,7 @@ from nfd_gym.memory.render import Scene, render, rows_of
 from nfd_gym.memory.sky import paint_sky
 from nfd_gym.memory.surfels import Surfels, draw
 from nfd_gym.memory.templates import Templates, no_templates, pack_templates, unpack_templates
+from nfd_gym.model.tokenizer import Tokenizer
 
 DUG = 1  # edit kinds: 0 none, 1 dug, 2 + k placed block of kind k
 FILLED = 0.25  # sharpness of slivers that were filled from around them
@@ -81,7 +82,9 @@ class PointMemory:
         }
 
     @classmethod
-    def build(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PointMemory":
+    def build(
+        cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor], code: Tokenizer
+    ) -> "PointMemory":
         faces, sky = unpack(tensors["atlas"])
         templates = unpack_templates(tensors["templates"])
         return cls(atlas=Atlas(faces), sky=torch.from_numpy(sky), templates=templates, **config)

@@ -145,20 +145,22 @@ class Tokenizer(nn.Module):
         return latents
 
     def mask_tokens(self, masks: Tensor) -> Tensor:
-        """Masks (B,K,H,W) -> (B,N,16*K): means over a 4x4 grid in each token."""
-        pooled = F.avg_pool2d(masks, self.config.patch // 4)
-        return rearrange(pooled, "b k (h p) (w q) -> b (h w) (k p q)", p=4, q=4)
+        """Masks (B,K,H,W), or (B,K,4h,4w), -> (B,N,16*K): means over a 4x4 grid in each token."""
+        if masks.shape[-1] != 4 * self.config.grid[1]:  # it may be given as such means
+            masks = F.avg_pool2d(masks, self.config.patch // 4)
+        return rearrange(masks, "b k (h p) (w q) -> b (h w) (k p q)", p=4, q=4)
 
     def token_min(self, picture: Tensor) -> Tensor:
-        """Least value (B,1,h,w) of each token in (B,K,H,W)."""
-        p = self.config.patch
+        """Least value (B,1,h,w) of each token in (B,K,H,W), or any other multiple of h and w."""
+        p = picture.shape[-1] // self.config.grid[1]
         return reduce(picture, "b k (h p) (w q) -> b 1 h w", "min", p=p, q=p)
 
     def token_max(self, picture: Tensor) -> Tensor:
         """Largest value (B,1,h,w) of each token in (B,K,H,W); 0 of no planes."""
-        p, (h, w) = self.config.patch, self.config.grid
+        h, w = self.config.grid
         if not picture.shape[1]:
             return picture.new_zeros(len(picture), 1, h, w)
+        p = picture.shape[-1] // w
         return reduce(picture, "b k (h p) (w q) -> b 1 h w", "max", p=p, q=p)
 
     def token_rms(self, picture: Tensor) -> Tensor:

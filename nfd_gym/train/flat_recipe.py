@@ -6,7 +6,7 @@ from typing import Any
 
 from nfd_gym.baselines.autoregressive import AutoregressiveConfig
 from nfd_gym.memory.layers import LayerConfig
-from nfd_gym.memory.tiles import TileMemory
+from nfd_gym.memory.tiles import TileSizes
 from nfd_gym.model.denoiser import DenoiserConfig
 from nfd_gym.model.push import PushConfig
 from nfd_gym.model.steps import StepConfig
@@ -32,7 +32,7 @@ class FlatRecipe:
     body: PushConfig | StepConfig | None = None  # what moves; None: the picture alone says it
     pose: PoseLog | None = None  # where recordings keep the poses of a body
     events: str = ""  # the log; changes of its first numbers are the events of a StepConfig
-    memory: TileMemory | LayerConfig | None = None  # None: the coming view is the last frame
+    memory: TileSizes | LayerConfig | None = None  # None: the coming view is the last frame
     denoiser: DenoiserConfig
     # on frames; on tokens where there is chance; on words, of an AutoregressiveConfig
     loss: ClipLoss | TokenLoss | NextWordLoss
@@ -59,7 +59,7 @@ class FlatRecipe:
                 f"recipe {self.name!r}: a flat world's denoiser is conditioned on a view without "
                 "rays; set rays=false and condition=true (only a loss on tokens needs no view)."
             )
-        if isinstance(self.memory, TileMemory) and not tokens:
+        if isinstance(self.memory, TileSizes) and not tokens:
             raise WorldError(
                 f"recipe {self.name!r}: a map of tiles is trained on tokens; set `loss` to a "
                 "TokenLoss."
@@ -69,10 +69,10 @@ class FlatRecipe:
                 f"recipe {self.name!r}: a student is distilled on tokens; set distil=null."
             )
         drawn = self.body.events if isinstance(self.body, StepConfig) else 0
-        if bool(drawn) != bool(self.events) or (drawn and not isinstance(self.memory, TileMemory)):
+        if bool(drawn) != bool(self.events) or (drawn and not isinstance(self.memory, TileSizes)):
             raise WorldError(
                 f"recipe {self.name!r}: events are changes of a log, drawn in a world with a map; "
-                "set `events`, `body.events` and a TileMemory, or neither of the first two."
+                "set `events`, `body.events` and a map of tiles, or neither of the first two."
             )
         if (self.body is None) != (self.pose is None):
             raise WorldError(

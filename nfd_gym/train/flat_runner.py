@@ -19,7 +19,7 @@ from nfd_gym.data.sources.vpt import VPTSource
 from nfd_gym.memory import Memory
 from nfd_gym.memory.layers import LayerConfig, LayerMemory
 from nfd_gym.memory.none import NoMemory
-from nfd_gym.memory.tiles import TileMemory
+from nfd_gym.memory.tiles import TileMemory, TileSizes
 from nfd_gym.model.body import NoBody
 from nfd_gym.model.denoiser import Denoiser
 from nfd_gym.model.push import PushBody, PushConfig
@@ -115,7 +115,7 @@ def _sources(job: FlatJob) -> None:
     need(job, "frames/lengths.json", "frames")
     memory = job.recipe.memory
     if isinstance(job.recipe.loss, TokenLoss | NextWordLoss):
-        kept = memory if isinstance(memory, TileMemory) else None
+        kept = memory if isinstance(memory, TileSizes) else None
         sources.write(job.out / "frames", code_of(job), kept)
         path = job.out / "restless.safetensors"
         if not path.exists():
@@ -237,7 +237,7 @@ def looks_of(recipe: FlatRecipe) -> tuple[int, ...]:
 def inside(job: FlatJob) -> int:
     """Tokens of a picture that a map remembers; they come first."""
     memory = job.recipe.memory
-    return memory.down * memory.across if isinstance(memory, TileMemory) else 0
+    return memory.inside if isinstance(memory, TileSizes) else 0
 
 
 def code_of(job: FlatJob) -> Tokenizer:
@@ -251,7 +251,7 @@ def memory_of(job: FlatJob) -> Memory:
     if isinstance(memory, LayerConfig):
         tensors, _ = checkpoint.load(need(job, "layers.safetensors", "layers"))
         return LayerMemory(memory, tensors)
-    return NoMemory() if memory is None else memory
+    return NoMemory() if memory is None else TileMemory(memory, code_of(job))
 
 
 def new_body(recipe: FlatRecipe) -> NoBody | PushBody | StepBody:

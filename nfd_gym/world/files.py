@@ -97,14 +97,15 @@ def _load(folder: Path, device: str) -> World:
         files = described["files"]
         parts = {part: _read(folder, part, entry, device) for part, entry in files.items()}
         memory, body = described["memory"], described["body"]
+        code = _module(Tokenizer, TokenizerConfig, "tokenizer", described, parts)
         return World(
             name=str(described["name"]),
             codec=codec_from_json(described["codec"]),
-            tokenizer=_module(Tokenizer, TokenizerConfig, "tokenizer", described, parts),
+            tokenizer=code,
             denoiser=_module(
                 *network_of(described.get("network", "denoiser")), "denoiser", described, parts
             ),
-            memory=build_memory(memory["kind"], memory["config"], parts.get("memory", {})),
+            memory=build_memory(memory["kind"], memory["config"], parts.get("memory", {}), code),
             body=build_body(body["kind"], body["config"], parts.get("body", {})),
             settings=settings.from_json(WorldSettings, described["settings"], "settings"),
             drift=None

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from nfd_gym.memory import Memory
+from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.settings import nearest
 from nfd_gym.world.settings import WorldError
 from nfd_gym.world.step import Body
@@ -41,9 +42,11 @@ def network_of(kind: str) -> tuple[Any, Any]:
     return cls, config
 
 
-def build_memory(kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Memory:
+def build_memory(
+    kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor], code: Tokenizer
+) -> Memory:
     """The memory of that kind."""
-    memory: Memory = _find("memory", MEMORIES, kind).build(config, tensors)
+    memory: Memory = _find("memory", MEMORIES, kind).build(config, tensors, code)
     return memory
 
 

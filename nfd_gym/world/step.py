@@ -129,13 +129,20 @@ def to_be_drawn(view: View) -> bool:
     return bool((view.sharp == 0).any() | (view.edited > 0).any() | (view.open > 0).any())
 
 
+def view_code(tokenizer: Tokenizer, view: View) -> Tensor:
+    """A view's code (B,N,C)."""
+    if view.code is not None:
+        return view.code
+    return tokenizer.encode(view.colour, view.nearness)
+
+
 def condition_tokens(
     tokenizer: Tokenizer, config: DenoiserConfig, view: View, pose: Tensor
 ) -> Tensor | None:
     """A view as tokens (B,N,G): its code first, then masks on a 4x4 grid a token, then rays."""
     if not config.condition:
         return None
-    parts = [tokenizer.encode(view.colour, view.nearness)]
+    parts = [view_code(tokenizer, view)]
     if config.masks:
         parts.append(tokenizer.mask_tokens(torch.cat([view.sharp, view.edited], dim=1)))
     if config.rays:
@@ -160,14 +167,15 @@ def render(
     if hold <= 0 and not nearness.shape[1]:  # nothing is kept
         return to_uint8(colour), colour.new_zeros(len(colour), 0, 0)
     if condition is None:
-        condition = tokenizer.encode(view.colour, view.nearness)
+        condition = view_code(tokenizer, view)
     code_colour, _ = tokenizer.decode(condition[..., : tokenizer.config.latents])
     known = (tokenizer.token_min(view.sharp) > 0) & (tokenizer.token_max(view.edited) == 0)
     moved = tokenizer.token_rms(colour - code_colour) * 127.5
     still = tokenizer.spread(known & (moved < hold))
     if not nearness.shape[1]:
         flat = colour.new_zeros(len(colour), 0, 0)
-        return to_uint8(torch.where(still, view.colour, colour)), flat
+        kept = view.colour if view.code is None else code_colour
+        return to_uint8(torch.where(still, kept, colour)), flat
     sharp = (view.sharp >= SHARP).to(colour.dtype)
     colour = colour + sharp * (view.colour - code_colour)
     sure = (view.sharp > 0) & (view.edited.sum(1, keepdim=True) == 0)

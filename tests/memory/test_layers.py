@@ -7,6 +7,7 @@ import torch
 
 from nfd_gym.memory.layers import NO_ANGLE, LayerConfig, LayerMemory
 from nfd_gym.model.pixels import to_uint8
+from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 from nfd_gym.train.stages import layers
 
 SHAPE = LayerConfig(
@@ -54,7 +55,11 @@ def test_later_layers_cover_earlier_ones_and_batches_are_their_environments() ->
 def test_a_view_depends_on_the_pose_alone_and_survives_saving() -> None:
     memory, pose = scene(), poses(2)
     told = json.loads(json.dumps(memory.config()))
-    again = LayerMemory.build(told, {name: t.clone() for name, t in memory.tensors().items()})
+    again = LayerMemory.build(
+        told,
+        {name: t.clone() for name, t in memory.tensors().items()},
+        Tokenizer(TokenizerConfig(height=24, width=24, patch=4, channels=4)),
+    )
     blank = torch.zeros(2, 24, 24, 3, dtype=torch.uint8)
     views = [m.read((), f, pose) for m, f in ((memory, blank), (again, blank + 255))]
     assert torch.equal(views[0].colour, views[1].colour) and (views[0].sharp == 1).all()

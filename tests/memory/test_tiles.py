@@ -4,10 +4,13 @@ import json
 
 import torch
 
-from nfd_gym.memory.tiles import UNSEEN, TileMemory, lasted
+from nfd_gym.memory.tiles import UNSEEN, TileMemory, TileSizes, lasted
 from nfd_gym.model.pixels import to_uint8
+from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 
-MEMORY = TileMemory(tile=4, across=5, down=3, side=16)
+# A code that loses nothing but half precision's last digits: less than half a grey level.
+CODE = Tokenizer(TokenizerConfig(height=16, width=20, patch=4, channels=48)).requires_grad_(False)
+MEMORY = TileMemory(TileSizes(tile=4, across=5, down=3, side=16), CODE)
 HEIGHT, WIDTH = 16, 20  # one row of tiles below the view
 
 
@@ -26,7 +29,8 @@ def seen(
     state: object, frame: torch.Tensor, pose: list[float]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     view = MEMORY.read(state, frame, torch.tensor([pose]))  # type: ignore[arg-type]
-    return tiles(to_uint8(view.colour)[0]), view.sharp[0, 0, ::4, ::4]
+    assert view.code is not None
+    return tiles(to_uint8(CODE.decode(view.code)[0])[0]), view.sharp[0, 0, ::4, ::4]
 
 
 def test_what_left_the_view_is_found_again_and_the_player_is_not_written() -> None:
@@ -54,9 +58,9 @@ def test_writing_changes_no_argument_and_far_ways_wrap() -> None:
     view = MEMORY.read(state, clip[:, 0], pose)
     after = MEMORY.write(state, view, clip[:, 1], torch.zeros(1, 0, 0), pose)
     assert all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
-    far = torch.tensor([[1.0 + MEMORY.side, 1.0]])
-    near, again = (MEMORY.read(after, clip[:, 1], place).colour for place in (pose, far))
-    assert torch.equal(near, again)
+    far = torch.tensor([[1.0 + MEMORY.sizes.side, 1.0]])
+    near, again = (MEMORY.read(after, clip[:, 1], place).code for place in (pose, far))
+    assert near is not None and again is not None and torch.equal(near, again)
     counts = [int((one.age != UNSEEN).sum()) for one in (state, after)]
     assert counts[0] == 14 < counts[1]  # all in view but the player's
 
@@ -97,4 +101,5 @@ def test_below_the_view_a_tile_tells_for_how_long_it_has_looked_so() -> None:
 
 def test_memory_is_built_from_its_config() -> None:
     told = json.loads(json.dumps(MEMORY.config()))
-    assert TileMemory.build(told, {}) == MEMORY
+    again = TileMemory.build(told, {}, CODE)
+    assert again.sizes == MEMORY.sizes and again.code is CODE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nfd_gym.memory.tiles import TileMemory
+from nfd_gym.memory.tiles import TileMemory, TileSizes
 from nfd_gym.model.events import Events, told, uniform
 from nfd_gym.model.steps import StepBody, StepConfig
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
@@ -14,7 +14,7 @@ from nfd_gym.train.stages import events, sources, steps
 from nfd_gym.world.state import WorldState
 from nfd_gym.world.step import no_edit
 
-MEMORY = TileMemory(tile=4, across=3, down=2, side=8)
+SIZES = TileSizes(tile=4, across=3, down=2, side=8)
 CONFIG = StepConfig(
     tile=4, looks=((1, 1),), steps=((1, -1, 0), (2, 1, 0)), actions=3, hidden=16, day=20, patches=9,
     events=2, sees=(4, 6), channels=48, below=3, event_hidden=32,
@@ -75,7 +75,7 @@ def test_chances_are_learned_from_recordings_and_training_input_is_play_input(
     tmp_path, code, monkeypatch
 ) -> None:
     recorded(tmp_path)
-    sources.write(tmp_path, code, MEMORY)
+    sources.write(tmp_path, code, SIZES)
     monkeypatch.setattr(events, "STEPS", 300)
     body = steps.fit(tmp_path, CONFIG, count=300)
     chance, happened = events.chances(tmp_path, body)
@@ -86,21 +86,21 @@ def test_chances_are_learned_from_recordings_and_training_input_is_play_input(
     frames, poses, actions = (
         torch.from_numpy(np.load(tmp_path / f"{n}.npy")) for n in ("frames", "poses", "actions")
     )
-    count, empty = 9, torch.zeros(1, 0)
+    memory, count, empty = TileMemory(SIZES, code), 9, torch.zeros(1, 0)
     latents = code.encode_frames(frames[None, count - 1 : count], empty)[0]
     state = WorldState(
         frames[None, count - 1], empty, latents,
         poses[None, count - 1], empty,
-        MEMORY.start(frames[None, :count], torch.zeros(1, count, 0, 0), poses[None, :count, :2]),
+        memory.start(frames[None, :count], torch.zeros(1, count, 0, 0), poses[None, :count, :2]),
         no_edit(actions[:1]),
     )  # fmt: skip
     noise = torch.randn(1, 9, 48, generator=torch.Generator().manual_seed(2))
-    move = body.move(MEMORY, state, actions[None, count], noise)
+    move = body.move(memory, state, actions[None, count], noise)
     rows = events.Rows(tmp_path, body)
     given = rows.inputs(np.array([count]), np.array([10_000]))
     assert body.events is not None
     likely = torch.equal(move.control[:, 4:], told(body.events.drawn(given, noise)))
     assert likely and body.width == move.control.shape[1] == 4 + 1 + 2
-    assert not body.move(MEMORY, state, actions[None, count]).control[:, 4:].any()
+    assert not body.move(memory, state, actions[None, count]).control[:, 4:].any()
     again = StepBody.build(json.loads(json.dumps(body.config())), body.tensors())
-    assert torch.equal(again.move(MEMORY, state, actions[None, count], noise).control, move.control)
+    assert torch.equal(again.move(memory, state, actions[None, count], noise).control, move.control)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nfd_gym.memory.tiles import TileMemory
+from nfd_gym.memory.tiles import TileMemory, TileSizes
 from nfd_gym.model.denoiser import Denoiser, DenoiserConfig
 from nfd_gym.model.steps import StepBody, StepConfig
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
@@ -22,7 +22,7 @@ from nfd_gym.train.stages.restless import Restless, bins, fit
 from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
 from nfd_gym.world.step import condition_tokens
 
-MEMORY = TileMemory(tile=4, across=5, down=3, side=16)
+MAP = TileSizes(tile=4, across=5, down=3, side=16)
 LENGTHS = [12, 9]
 INSIDE = 15  # tokens of the map
 RESTLESS = Restless(48, 20, 5).requires_grad_(False)
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
         frames[row, 12:, same] = frames[row - 1, 12:, same]
     np.save(tmp_path / "frames.npy", frames)
     (tmp_path / "lengths.json").write_text(json.dumps(LENGTHS))
-    sources.write(tmp_path, tokenizer(), MEMORY)
+    sources.write(tmp_path, tokenizer(), MAP)
     return tmp_path
 
 
@@ -74,8 +74,9 @@ def played(folder: Path, first: int, row: int) -> Tensor:
     frames = torch.from_numpy(np.load(folder / "frames.npy"))[None]
     poses = torch.from_numpy(np.load(folder / "poses.npy"))[None]
     part = slice(first, row)
-    state = MEMORY.start(frames[:, part], torch.zeros(1, row - first, 0, 0), poses[:, part])
-    view = MEMORY.read(state, frames[:, row - 1], poses[:, row])
+    memory = TileMemory(MAP, tokenizer())
+    state = memory.start(frames[:, part], torch.zeros(1, row - first, 0, 0), poses[:, part])
+    view = memory.read(state, frames[:, row - 1], poses[:, row])
     found = condition_tokens(tokenizer(), SIZES, view, poses[:, row])
     assert found is not None
     return found[0]

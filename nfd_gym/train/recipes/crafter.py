@@ -1,6 +1,6 @@
 """Recipe of NFD-Crafter-v0: seen from above, left to chance, with a map of tiles."""
 
-from nfd_gym.memory.tiles import TileMemory
+from nfd_gym.memory.tiles import TileSizes
 from nfd_gym.model.denoiser import DenoiserConfig
 from nfd_gym.model.steps import StepConfig
 from nfd_gym.model.tokenizer import TokenizerConfig
@@ -50,7 +50,7 @@ CRAFTER = FlatRecipe(
     ),
     events="counts",
     pose=PoseLog(names=("position", "clock"), scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0)),
-    memory=TileMemory(),
+    memory=TileSizes(),
     loss=TokenLoss(),
     distil=DistilLoss(teacher=(1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.5, 0.3), minutes=20.0),
     loop=LoopConfig(minutes=95.0, lr=3e-3, ema=0.998, compile=True),

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nfd_gym.memory.tiles import OLDEST, UNSEEN, TileMemory
+from nfd_gym.memory.tiles import OLDEST, UNSEEN, TileSizes
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
 from nfd_gym.progress import Progress
@@ -23,7 +23,7 @@ CHUNK = 128  # frames that are coded at once
 
 
 @torch.no_grad()
-def write(folder: Path, tokenizer: Tokenizer, memory: TileMemory | None) -> None:
+def write(folder: Path, tokenizer: Tokenizer, memory: TileSizes | None) -> None:
     """Side effect: codes.npy and again.npy float16 (rows,N,C), sources.npy int32, ages.npy and
     since.npy int16 (rows,N) beside the decoded frames; nothing where they are there."""
     if (folder / "since.npy").exists():
@@ -54,7 +54,7 @@ def write(folder: Path, tokenizer: Tokenizer, memory: TileMemory | None) -> None
 
 
 def addresses(
-    memory: TileMemory | None, poses: NDArray[np.float32], lengths: list[int], grid: tuple[int, int]
+    memory: TileSizes | None, poses: NDArray[np.float32], lengths: list[int], grid: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
     """For every row of clips of `lengths` and each of its N tokens: the address row * N + token of
     what memory shows there before the frame is known, and its age. UNSEEN where it shows nothing;
@@ -72,29 +72,29 @@ def addresses(
 
 
 def lasting(
-    memory: TileMemory | None, frames: NDArray[np.uint8], lengths: list[int], tokens: int
+    memory: TileSizes | None, frames: NDArray[np.uint8], lengths: list[int], tokens: int
 ) -> NDArray[np.int16]:
     """For how many steps each token (rows,N) below the view has looked as it does before the row's
     frame is known, counted from a clip's first row; UNSEEN: all the time. 0 of the map's own."""
     since = np.zeros((len(frames), tokens), np.int16)
     if memory is None:
         return since
-    inside = memory.down * memory.across
+    inside = memory.inside
     first = 0
     for length in lengths:
-        clip = torch.from_numpy(np.array(frames[first : first + length]))
+        below = memory.below(torch.from_numpy(np.array(frames[first : first + length])))
         kept = torch.full((1, tokens - inside), UNSEEN, dtype=torch.int16)
         kept = kept.unflatten(1, (-1, memory.across))
         for row in range(length):
             since[first + row, inside:] = kept.flatten().numpy()
-            before = max(0, row - 1)
-            kept = memory.since(kept, clip[before : before + 1], clip[row : row + 1])
+            before = below[max(0, row - 1)]
+            kept = memory.since(kept, before[None], below[row : row + 1])
         first += length
     return since
 
 
 def _remember(
-    memory: TileMemory, poses: NDArray[np.float32], clip: slice, source: NDArray[np.int32],
+    memory: TileSizes, poses: NDArray[np.float32], clip: slice, source: NDArray[np.int32],
     age: NDArray[np.int16],
 ) -> None:  # fmt: skip
     """Side effect: the addresses and ages (rows,h,w) of a clip's rows are those of its map."""
