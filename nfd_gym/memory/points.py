@@ -1,8 +1,7 @@
 """Memory of points: filmed faces of blocks (the atlas), painted squares, the sky, commanded edits.
 
-Trust has an order. Filmed faces are never removed by looking: only a commanded edit removes those
-of a dug cell. The net's pictures are written where nothing was known, inside a commanded edit, or
-where a painted square is much coarser than the picture.
+Filmed faces are never removed by looking: only a commanded edit removes those of a dug cell. The
+net's pictures are written where nothing was known, in an edit, or over much coarser ones.
 """
 
 from collections.abc import Mapping

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym import settings
+from nfd_gym.errors import UsageError
 from nfd_gym.memory import Edit, View
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.model.tokenizer import Tokenizer
@@ -96,7 +97,7 @@ class TileMemory:
         self.sizes, self.code = sizes, code
         height, width = code.config.grid
         if (code.config.patch, width) != (sizes.tile, sizes.across) or height < sizes.down:
-            raise ValueError(f"a map of {sizes} needs a token for every tile, not {code.config}")
+            raise UsageError(f"a map of {sizes} needs a token for every tile, not {code.config}.")
         every = torch.arange(sizes.inside)
         right, down = sizes.middle
         self._moving = every[every != down * sizes.across + right]  # tiles that move with the map
