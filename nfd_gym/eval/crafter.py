@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nfd_gym.data import Source
 from nfd_gym.eval.chances import chance_table
 from nfd_gym.eval.effects import effect_table
+from nfd_gym.eval.land import land_table
 from nfd_gym.eval.returning import CREATURES, DAY, return_table
 from nfd_gym.eval.rollout import Excerpt, Frames, cut
 from nfd_gym.games.crafter.readings import HudReader
@@ -33,14 +34,15 @@ def fits(world: World) -> bool:
 def tables(
     world: World, source: Source, real: Excerpt, made: Frames, engine: str
 ) -> dict[str, dict[str, Any]]:
-    """Tiles and counts of free runs, effects of actions, the ground after a return, and what the
-    world leaves to chance by denoising steps."""
+    """Tiles and counts of free runs, effects of actions, the ground after a return, what the world
+    leaves to chance by denoising steps, and the land that it makes up."""
     hud, tiles = HudReader.from_game(), TileReader()
     return {
         "tiles": tile_table(made, real, hud, tiles),
         "effects": effect_table(world, source, TRIES, engine, hud, tiles),
         "return": return_table(world, cut(source, RETURNS, real.context, 1), engine, tiles),
         "chance": chance_table(world, source, engine, hud, tiles),
+        "land": land_table(world, source, engine, tiles),
     }
 
 

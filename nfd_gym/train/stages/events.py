@@ -13,7 +13,7 @@ from torch import Tensor
 from nfd_gym.memory.tiles import lasted
 from nfd_gym.model.steps import StepBody
 
-BATCH, CHUNK, STEPS = 1024, 2048, 6000
+BATCH, CHUNK, STEPS = 1024, 2048, 8000
 BY_ACTION = 0.5  # share of rows that are drawn by their action, every kind as often
 JUST_BEGUN, BEGAN = 0.5, 60  # share of rows whose map began at most so many steps before
 BLUR = 0.2  # most noise on codes: in play they are the denoiser's
