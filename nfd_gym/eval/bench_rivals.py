@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="recordings that none was shown")
     parser.add_argument("--runs", type=int, default=32, help="free runs (default 32)")
     parser.add_argument("--tries", type=int, default=40, help="of each effect (default 40)")
+    parser.add_argument("--name", default="rivals", help="of the published table (default rivals)")
     bench_table.add_output(parser)
 
 
@@ -68,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
             rows.append(speculative_row(world, source, args.runs))
             print(bench_table.table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)
     rows += controls(open_world(args.worlds[0]), source, args.runs)
-    bench_table.report("rivals", COLUMNS, rows, args)
+    bench_table.report(args.name, COLUMNS, rows, args)
     return 0
 
 
@@ -84,10 +85,14 @@ def variants(world: World) -> Iterator[tuple[str, int, World]]:
             name = f"{decoding}, lag {lag}" if decoding == "diagonal" else decoding
             yield f"{name}, top-p {top_p:g}", count, replace(world, denoiser=chosen)
         return
-    most = len(world.settings.trained) or max(STEPS)
+    own = world.settings
+    most = len(own.trained) or max(STEPS)
+    if len(own.sigmas) not in STEPS:
+        count = evaluations(own.method, len(own.sigmas)) + (own.context == "exact")
+        yield f"{own.method}, {len(own.sigmas)} steps of its own", count, world
     for steps in STEPS:
         if steps <= most:
-            how = world.settings.with_steps(steps)
+            how = own.with_steps(steps)
             count = evaluations(how.method, steps) + (how.context == "exact")
             yield f"{how.method}, {steps} steps", count, replace(world, settings=how)
 
