@@ -156,11 +156,11 @@ def roll(dream: Dream, excerpt: Excerpt, first_seed: int = 0) -> Frames:
 
 
 def dreamt(world: World, real: Excerpt, engine: str = "eager") -> Frames:
-    """The dream over the horizon of stretches (B,T,H,W,3)."""
-    made = []
+    """The dream over the horizon of stretches (B,T,H,W,3), each by a noise of its own."""
+    made: list[Frames] = []
     for part in real.batches(LANES):
         session = Session(world, num_envs=len(part.frames), engine=engine)
-        made.append(roll(session, part))
+        made.append(roll(session, part, first_seed=LANES * len(made)))
         session.close()
     return np.concatenate(made)
 
