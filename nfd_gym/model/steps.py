@@ -33,7 +33,7 @@ class StepConfig:
     hidden: int = 128
     day: int = 0  # steps of a day; 0: a game without days
     patches: int = 0  # tiles of a picture; only days ask
-    events: int = 0  # E; what may happen besides, in a game with a map of tiles and days
+    events: int = 0  # E numbers that may rise and fall, in a game with a map of tiles and days
     sees: tuple[int, ...] = ()  # tokens of the last frame that events depend on
     channels: int = 0  # C of a token
     below: int = 0  # tiles below the map: for how long each has looked so matters to events

@@ -31,7 +31,7 @@ class FlatRecipe:
     tokenizer_frames: int  # frames that the patch code is fitted on
     body: PushConfig | StepConfig | None = None  # what moves; None: the picture alone says it
     pose: PoseLog | None = None  # where recordings keep the poses of a body
-    events: str = ""  # the log; changes of its first numbers are the events of a StepConfig
+    events: str = ""  # the log whose first numbers' changes a StepConfig draws
     memory: TileSizes | LayerConfig | None = None  # None: the coming view is the last frame
     denoiser: DenoiserConfig
     # on frames; on tokens where there is chance; on words, of an AutoregressiveConfig

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nfd_gym.memory.tiles import TileMemory, TileSizes
-from nfd_gym.model.events import Events, told, uniform
+from nfd_gym.model.events import FALLS, RISES, STAYS, Events, told, uniform
 from nfd_gym.model.steps import StepBody, StepConfig
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 from nfd_gym.train.stages import events, sources, steps
@@ -33,14 +33,15 @@ def test_noise_gives_uniform_numbers_that_it_does_not_give_away() -> None:
 
 
 def test_events_happen_as_often_as_they_are_likely() -> None:
-    net = Events(3, 2, 8)
+    net, chance = Events(3, 2, 8), torch.tensor([[0.09, 0.89, 0.02], [0.3, 0.1, 0.6]])
     with torch.no_grad():
         net.net[-1].weight.zero_()
-        net.net[-1].bias.copy_(torch.tensor([0.09, 0.6]).logit())
+        net.net[-1].bias.copy_(chance.log().flatten())
     noise = torch.randn(4000, 5, 16, generator=torch.Generator().manual_seed(1))
     drawn = net.drawn(torch.zeros(4000, 3), noise)
     assert torch.equal(drawn, net.drawn(torch.zeros(4000, 3), noise))
-    assert (drawn.mean(0) - torch.tensor([0.09, 0.6])).abs().max() < 0.025
+    for number, sign in enumerate((-1, 0, 1)):
+        assert ((drawn == sign).float().mean(0) - chance[:, number]).abs().max() < 0.025
 
 
 @pytest.fixture
@@ -51,14 +52,14 @@ def code() -> Tokenizer:
 
 
 def recorded(folder, rows: int = 1200) -> None:
-    """Frames of 3x3 tiles, their last row below the map. Event 0 follows the first action where
-    tile 4 is light, event 1 a quarter of all frames; both change tile 6."""
+    """Frames of 3x3 tiles, their last row below the map. Number 0 rises on the first action where
+    tile 4 is light, number 1 falls in a quarter of all frames; both change tile 6."""
     random = np.random.default_rng(0)
     action = random.integers(0, 3, rows)
     light = random.random(rows) < 0.5
-    happens = np.zeros((rows, 2), bool)
+    happens = np.zeros((rows, 2), np.int8)
     happens[1:, 0] = (action[1:] == 0) & light[:-1]
-    happens[1:, 1] = random.random(rows - 1) < 0.25
+    happens[1:, 1] = -(random.random(rows - 1) < 0.25).astype(np.int8)
     frames = np.full((rows, 12, 12, 3), 90, np.uint8)
     frames[:, 4:8, 4:8] = np.where(light, 200, 40)[:, None, None, None]
     frames[:, 8:, :4] = (60 + 100 * (np.cumsum(happens.any(1)) % 2))[:, None, None, None]
@@ -79,9 +80,9 @@ def test_chances_are_learned_from_recordings_and_training_input_is_play_input(
     monkeypatch.setattr(events, "STEPS", 300)
     body = steps.fit(tmp_path, CONFIG, count=300)
     chance, happened = events.chances(tmp_path, body)
-    sure = happened[:, 0] > 0
-    assert chance[sure, 0].mean() > 0.9 and chance[~sure, 0].mean() < 0.05
-    assert (chance[:, 1].mean() - 0.25).abs() < 0.08
+    sure = happened[:, 0] == RISES
+    assert chance[sure, 0, RISES].mean() > 0.9 and chance[~sure, 0, STAYS].mean() > 0.95
+    assert (chance[:, 1, FALLS].mean() - 0.25).abs() < 0.08 and chance[..., 1, RISES].max() < 0.1
 
     frames, poses, actions = (
         torch.from_numpy(np.load(tmp_path / f"{n}.npy")) for n in ("frames", "poses", "actions")

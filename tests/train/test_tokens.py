@@ -235,7 +235,7 @@ def test_a_tile_beside_the_player_tells_what_its_action_does(folder: Path) -> No
 
 
 def test_of_events_all_is_told_or_nothing(folder: Path) -> None:
-    happened = np.random.default_rng(0).random((21, 6)) < 0.5
+    happened = np.random.default_rng(0).integers(-1, 2, (21, 6)).astype(np.int8)
     np.save(folder / "events.npy", happened)
     batch = next(iter(TokenLoader(folder, 3, 200)))
     assert batch.events.shape == (200, 3, 6)

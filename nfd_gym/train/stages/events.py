@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.memory.tiles import lasted
+from nfd_gym.model.events import STAYS
 from nfd_gym.model.steps import StepBody
 
 BATCH, CHUNK, STEPS = 1024, 2048, 8000
@@ -54,8 +55,8 @@ class Rows:
         return self.body.event_inputs(codes, lasted(torch.from_numpy(since)), action, pose)
 
     def outcome(self, rows: NDArray[np.int64]) -> Tensor:
-        """Which events happened (n,E) in rows (n,)."""
-        return torch.from_numpy(self.happens[rows]).float()
+        """What numbers did (n,E) in rows (n,): FALLS, STAYS or RISES."""
+        return torch.from_numpy(self.happens[rows]).long() + STAYS
 
 
 def fit(folder: Path, body: StepBody, seed: int, descend: Callable[..., None]) -> None:
@@ -70,18 +71,18 @@ def fit(folder: Path, body: StepBody, seed: int, descend: Callable[..., None]) -
         began = np.where(just, random.integers(BEGAN, size=BATCH), len(rows.actions))
         given = rows.inputs(chosen, began)
         given[:, :seen] += BLUR * torch.rand(BATCH, 1) * torch.randn(BATCH, seen)
-        return F.binary_cross_entropy_with_logits(events.logits(given), rows.outcome(chosen))
+        return F.cross_entropy(events.logits(given).flatten(0, 1), rows.outcome(chosen).flatten())
 
     descend(events, len(rows.rows), seed, STEPS, loss)
 
 
 @torch.no_grad()
 def chances(folder: Path, body: StepBody) -> tuple[Tensor, Tensor]:
-    """Chances (n,E) of the events of a folder's rows, and which happened (n,E)."""
+    """Chances (n,E,3) of the events of a folder's rows, and which happened (n,E)."""
     rows = Rows(folder, body)
     assert body.events is not None
     out = [
-        body.events.logits(rows.inputs(part, np.full(len(part), len(rows.actions)))).sigmoid()
+        body.events.logits(rows.inputs(part, np.full(len(part), len(rows.actions)))).softmax(-1)
         for part in np.array_split(rows.rows, max(1, len(rows.rows) // CHUNK))
     ]
     return torch.cat(out), rows.outcome(rows.rows)

@@ -54,8 +54,8 @@ def decode(
     source: Source, folder: Path, clips: int | None = None, pose: PoseLog | None = None,
     events: str = "", count: int = 0,
 ) -> None:  # fmt: skip
-    """Side effect: frames.npy, actions.npy, poses.npy, events.npy (which of the first `count`
-    numbers of the log called `events` change in a row) and lengths.json; again if the recordings
+    """Side effect: frames.npy, actions.npy, poses.npy, lengths.json and events.npy (whether the
+    first `count` numbers of the log called `events` rise or fall in a row); again if the recordings
     have grown."""
     lengths = list(source.lengths)[:clips]
     note = folder / "lengths.json"
@@ -69,7 +69,7 @@ def decode(
     )
     actions = np.zeros((total, source.codec.width), np.float32)
     poses = np.zeros((total, 0 if pose is None else len(pose.scale)), np.float32)
-    changes = []
+    happened = []
     first = 0
     for index, length in enumerate(lengths):
         clip = source.read(index)
@@ -78,25 +78,25 @@ def decode(
         if pose is not None:
             poses[first : first + length] = pose.of(clip)
         if events:
-            changes.append(changed(clip, events, count))
+            happened.append(changes(clip, events, count))
         first += length
     frames.flush()
     np.save(folder / "actions.npy", actions)
     np.save(folder / "poses.npy", poses)
     if events:
-        np.save(folder / "events.npy", np.concatenate(changes))
+        np.save(folder / "events.npy", np.concatenate(happened))
     note.write_text(json.dumps(lengths))
 
 
-def changed(clip: Clip, log: str, count: int) -> NDArray[np.bool_]:
-    """Which of the first `count` numbers (T,E) of a clip's log differ from the row before; none in
-    the first row."""
+def changes(clip: Clip, log: str, count: int) -> NDArray[np.int8]:
+    """Whether the first `count` numbers of a clip's log are larger (1), the same or smaller (-1)
+    than in the row before (T,E); the same in the first row."""
     if log not in clip.state:
         raise DataError(f"{clip.name}: its rows have no {log!r}; record it again.")
     numbers = np.asarray(clip.state[log]).reshape(len(clip.frames), -1)[:, :count]
     if numbers.shape[1] < count:
         raise DataError(f"{clip.name}: its log {log!r} has fewer than {count} numbers.")
-    return np.concatenate([np.zeros_like(numbers[:1], bool), numbers[1:] != numbers[:-1]])
+    return np.sign(np.diff(numbers, axis=0, prepend=numbers[:1])).astype(np.int8)
 
 
 class RandomClips(Generic[Drawn]):

@@ -48,7 +48,7 @@ class TokenBatch:
     since: Tensor  # int16 (B,T,N) steps for which a token below a map has looked so; -1: unknown
     actions: Tensor  # (B,T,A)
     poses: Tensor  # (B,T+1,P), the one before the first frame included
-    events: Tensor  # (B,T,E), 1 of those that happen
+    events: Tensor  # (B,T,E) which numbers rise (1) and fall (-1)
 
     def __len__(self) -> int:
         return self.target.shape[0] * self.target.shape[1]
@@ -78,7 +78,7 @@ class TokenLoader(RandomClips[TokenBatch]):
             for name in ("codes", "again", "actions", "poses", "sources", "ages", "since")
         )
         file = folder / "events.npy"
-        self.events = np.zeros((len(self.codes), 0), bool)
+        self.events = np.zeros((len(self.codes), 0), np.int8)
         if file.exists():
             self.events = np.load(file, allow_pickle=False)
         rows = self.row_of(np.arange(self.ends[-1]))
