@@ -60,6 +60,11 @@ class LastFrameOnly:
     ) -> MemoryState:
         return self.memory.start(frame[:, None], nearness[:, None], pose[:, None])
 
+    def lasting(self, state: MemoryState) -> Any:
+        """What a body with events asks of a map of tiles."""
+        asked: Any = self.memory
+        return asked.lasting(state)
+
     def config(self) -> dict[str, Any]:
         return self.memory.config()
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nfd_gym.eval.returning import LastFrameOnly
 from nfd_gym.memory.tiles import TileMemory, TileSizes
 from nfd_gym.model.events import FALLS, RISES, STAYS, Events, told, uniform
 from nfd_gym.model.steps import StepBody, StepConfig
@@ -103,5 +104,7 @@ def test_chances_are_learned_from_recordings_and_training_input_is_play_input(
     likely = torch.equal(move.control[:, 4:], told(body.events.drawn(given, noise)))
     assert likely and body.width == move.control.shape[1] == 4 + 1 + 2
     assert not body.move(memory, state, actions[None, count]).control[:, 4:].any()
+    control = LastFrameOnly(memory)  # the control of `eval` has a body with events, too
+    assert torch.equal(body.move(control, state, actions[None, count], noise).control, move.control)
     again = StepBody.build(json.loads(json.dumps(body.config())), body.tensors())
     assert torch.equal(again.move(memory, state, actions[None, count], noise).control, move.control)
