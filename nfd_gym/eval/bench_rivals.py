@@ -29,7 +29,7 @@ from nfd_gym.games.crafter.readings import HudReader
 from nfd_gym.games.crafter.tiles import TileReader
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.session import Session
-from nfd_gym.world import World
+from nfd_gym.world import World, WorldSettings
 
 STEPS = (18, 4, 2, 1)
 SPECULATIVE = 4  # steps at most of the row with speculation
@@ -88,13 +88,16 @@ def variants(world: World) -> Iterator[tuple[str, int, World]]:
     own = world.settings
     most = len(own.trained) or max(STEPS)
     if len(own.sigmas) not in STEPS:
-        count = evaluations(own.method, len(own.sigmas)) + (own.context == "exact")
-        yield f"{own.method}, {len(own.sigmas)} steps of its own", count, world
+        yield f"{own.method}, {len(own.sigmas)} steps of its own", passes_of(own), world
     for steps in STEPS:
         if steps <= most:
             how = own.with_steps(steps)
-            count = evaluations(how.method, steps) + (how.context == "exact")
-            yield f"{how.method}, {steps} steps", count, replace(world, settings=how)
+            yield f"{how.method}, {steps} steps", passes_of(how), replace(world, settings=how)
+
+
+def passes_of(how: WorldSettings) -> int:
+    """Passes through the network a frame."""
+    return evaluations(how.method, len(how.sigmas)) + (how.context == "exact")
 
 
 def row(
@@ -135,10 +138,10 @@ def speculative_row(world: World, source: Source, runs: int) -> list[Any]:
     session.close()
     frames, count = np.array(made), len(made) * free.horizon
     name = f"{steps} steps, speculation, {hits / count:.0%} of frames drawn early"
-    passes_ = evaluations(world.settings.method, steps) + (world.settings.context == "exact")
+    per_frame = passes_of(world.settings.with_steps(steps))
     out: list[Any] = [
         world.name, name, sum(p.numel() for p in world.denoiser.parameters()) / 1e6,
-        world.provenance.get("minutes"), passes_ * drawn / count, 1e3 * spent / count, None,
+        world.provenance.get("minutes"), per_frame * drawn / count, 1e3 * spent / count, None,
     ]  # fmt: skip
     out += [float(psnr(frames[:, i - 1], free.real[:, i - 1]).mean()) for i in (16, 64)]
     out += [_distance(world, frames, free, first, last) for first, last in SPANS]

@@ -147,16 +147,22 @@ def test_losses_depend_on_the_moment_alone_and_own_frames_change_later_views(fol
     assert torch.equal(drawn[~own], view[~own]) and not torch.equal(drawn[own], view[own])
 
 
+def hearing(noise: float) -> TokenStage:
+    """A stage whose model asks the noise and its level so much; at 0 its flows are straight."""
+    base = stage()
+    with torch.no_grad():
+        base.model.tokens_in.weight[:, :48] *= noise
+        base.model.condition.level[2].weight.mul_(noise)
+        base.model.condition.level[2].bias.mul_(noise)
+    return base
+
+
 def test_a_student_is_drawn_to_where_its_teachers_flow_ends(folder: Path) -> None:
     """A teacher that does not ask the noise ends where one evaluation does; one that does ends
     elsewhere. The loss is a function of the moment and leaves the teacher alone."""
     batch = next(iter(TokenLoader(folder, 3, 4)))
     for scale, consistent in ((0.0, True), (1.0, False)):
-        base = stage()
-        with torch.no_grad():
-            base.model.tokens_in.weight[:, :48] *= scale
-            base.model.condition.level[2].weight.mul_(scale)
-            base.model.condition.level[2].bias.mul_(scale)
+        base = hearing(scale)
         teacher = copy.deepcopy(base.model)
         config = DistilLoss(teacher=(1.0, 0.6, 0.2), sigmas=(1.0, 0.5), own=0.5)
         made = DistilStage(
@@ -183,11 +189,7 @@ def test_nfd_plus_asks_nothing_of_a_student_that_is_consistent(folder: Path) -> 
     does is none."""
     batch = next(iter(TokenLoader(folder, 3, 4)))
     for scale, consistent in ((0.0, True), (1.0, False)):
-        base = stage()
-        with torch.no_grad():
-            base.model.tokens_in.weight[:, :48] *= scale
-            base.model.condition.level[2].weight.mul_(scale)
-            base.model.condition.level[2].bias.mul_(scale)
+        base = hearing(scale)
         made = plus(base, share=0.0)
         _, logs = made.loss(batch, Moment(0, 0.9, torch.Generator().manual_seed(2), {}))
         assert (logs["tangent"] < 1e-4) == consistent
