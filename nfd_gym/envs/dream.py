@@ -112,7 +112,7 @@ class Dream:
         terminated = np.zeros(self.num_envs, bool)
         infos = []
         for env, task in enumerate(self.tasks):
-            happened = [Event(int(self.elapsed[env]), e["type"], e["node"]) for e in events[env]]
+            happened = [Event.from_info(int(self.elapsed[env]), one) for one in events[env]]
             facts = Facts(
                 _position(eyes[env]), happened, self._frame(env), vectors[env], self._pose(env)
             )

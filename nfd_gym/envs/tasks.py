@@ -12,12 +12,13 @@ from the frame (`needs_frame`) and comes with its game, named as "module:Class".
 | `dig`     | 1 for every block dug, trunks and leaves included     |
 | none      | 0                                                     |
 
-None of them ends an episode: it lasts until its time limit.
+None of these ends an episode: it lasts until its time limit. The island adds `goto-tower`,
+`goto-lighthouse`, `goto-hut` (which end on arrival) and `tower` (`nfd_gym.games.luanti.task`).
 """
 
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,19 +33,21 @@ CELL_METRES = 4.0
 
 
 class EventLike(Protocol):
-    """Anything with the two fields of `nfd_gym.data.clip.Event` that tasks read."""
+    """Anything with the fields of `nfd_gym.data.clip.Event` that tasks read."""
 
     @property
     def kind(self) -> str: ...
     @property
     def name(self) -> str: ...
+    @property
+    def pos(self) -> tuple[float, float, float] | None: ...
 
 
 @dataclass(frozen=True)
 class Facts:
     """What is known about one tick."""
 
-    position: tuple[float, float, float] | None = None
+    position: tuple[float, float, float] | None = None  # of the eye
     events: Sequence[EventLike] = ()
     frame: NDArray[np.uint8] | None = None  # (H,W,3), for tasks with `needs_frame`
     action: NDArray[np.float32] | None = None  # (A,) codec vector that produced this tick
@@ -184,8 +187,13 @@ class Idle:
         """Nothing to remember."""
 
 
-TASKS: dict[str, type[Explore] | type[Travel] | type[Dig]] = {
-    task.name: task for task in (Explore, Travel, Chop, Dig)
+ISLAND = "nfd_gym.games.luanti.task:"
+TASKS: dict[str, Callable[[], Task] | str] = {
+    **{task.name: task for task in (Explore, Travel, Chop, Dig)},
+    "goto-tower": ISLAND + "GotoTower",
+    "goto-lighthouse": ISLAND + "GotoLighthouse",
+    "goto-hut": ISLAND + "GotoHut",
+    "tower": ISLAND + "Pillar",
 }
 
 
@@ -199,7 +207,8 @@ def make_task(task: str | Task | None) -> Task:
         return _imported(task)
     if task not in TASKS:
         raise UsageError(f"no task {task!r}; did you mean {nearest(task, tuple(TASKS))!r}?")
-    return TASKS[task]()
+    made = TASKS[task]
+    return _imported(made) if isinstance(made, str) else made()
 
 
 def _imported(entry: str) -> Task:

@@ -52,8 +52,9 @@ class Tracker:
         return -self._line["x"], self._line["y"], self._line["z"]
 
     def facts(self) -> Facts:
-        events = [Event(self.tick, event["type"], event["node"]) for event in self.events]
-        return Facts(self.position, events)
+        """What tasks see: the eye, as in the dream, and what happened."""
+        events = [Event.from_info(self.tick, event) for event in self.events]
+        return Facts(self.eye[:3], events)
 
     def info(self) -> dict[str, Any]:
         """Fresh objects each time: callers keep them."""
