@@ -66,14 +66,18 @@ class Setup:
 
 def make_lanes(setup: Setup) -> VecEnv:
     """The VecEnv that SB3 trains in: episodes counted by VecMonitor, pictures stacked."""
-    lanes: VecEnv = VecMonitor(SB3Vec(make_vector(setup, setup.view), setup.repeat))
+    vector = make_vector(setup, setup.view, setup.repeat if setup.dreams else 1)
+    lanes: VecEnv = VecMonitor(SB3Vec(vector, 1 if setup.dreams else setup.repeat))
     if setup.blank:
         lanes = Blank(lanes)
     return VecFrameStack(lanes, setup.stack) if setup.stack > 1 else lanes
 
 
-def make_vector(setup: Setup, size: tuple[int, int] | None = None) -> VectorEnv[Any, Any, Any]:
-    """The Gymnasium vector env, one action per tick; pictures of `size`, or the world's own."""
+def make_vector(
+    setup: Setup, size: tuple[int, int] | None = None, hold: int = 1
+) -> VectorEnv[Any, Any, Any]:
+    """The Gymnasium vector env, pictures of `size` or the world's own; a dream's actions are held
+    for `hold` ticks, of which it draws the last one alone where it can."""
     if not setup.dreams:
         return ThreadVectorEnv([lambda: _real(setup, size)] * setup.lanes)
     given = dict(gymnasium.spec(setup.env).kwargs)
@@ -87,6 +91,7 @@ def make_vector(setup: Setup, size: tuple[int, int] | None = None) -> VectorEnv[
         "action_space": setup.action_space,
         "max_episode_steps": setup.horizon,
         "max_drift": setup.max_drift,
+        "frame_skip": hold,
         "size": size,
         "device": setup.device,
         "engine": setup.engine,

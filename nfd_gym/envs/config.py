@@ -29,14 +29,17 @@ class DreamSettings:
     split: str | None = None
     max_episode_steps: int | None = None
     max_drift: float | None = None
+    frame_skip: int = 1
     depth: bool = False
     timings: bool = False
 
     def __post_init__(self) -> None:
         if self.max_drift is not None and not self.max_drift > 0:
             raise UsageError(f"max_drift must be above 0 (1 is ordinary), got {self.max_drift}.")
-        if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise UsageError(f"max_episode_steps must be at least 1, got {self.max_episode_steps}.")
+        for name in ("max_episode_steps", "frame_skip"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}.")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise UsageError(f"size is (width, height), such as (96, 56), got {self.size!r}.")
 

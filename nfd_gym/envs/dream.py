@@ -56,6 +56,7 @@ class Dream:
             self.world, num_envs=num_envs, engine=how.engine, steps=how.steps,
             speculate=how.speculate, device=how.device,
         )  # fmt: skip
+        self._watches = any(getattr(task, "needs_frame", False) for task in self.tasks)
         self.elapsed = np.zeros(num_envs, np.int64)
         self.begun: dict[int, ResetResult] = {}
         self._past: deque[tuple[list[Any], NDArray[np.int64]]]
@@ -102,25 +103,33 @@ class Dream:
         return [self._info(env, eyes, [], drift, {}) for env in begun]
 
     def step(self, vectors: NDArray[np.float32]) -> StepResult:
-        """One tick under codec vectors (B, A)."""
-        before = (self._task_states(), self.elapsed)
-        self.session.advance(vectors)
-        self._past.append(before)
-        self.elapsed = self.elapsed + 1
-        eyes, drift, events = self._eyes(), self._drift(), self._events()
+        """Codec vectors (B, A) held for `frame_skip` ticks; what follows an episode's end on the
+        way counts for nothing."""
         rewards = np.zeros(self.num_envs)
-        terminated = np.zeros(self.num_envs, bool)
-        infos = []
-        for env, task in enumerate(self.tasks):
-            happened = [Event.from_info(int(self.elapsed[env]), one) for one in events[env]]
-            facts = Facts(
-                _position(eyes[env]), happened, self._frame(env), vectors[env], self._pose(env)
-            )
-            rewards[env], terminated[env], terms = task.step(facts)
-            infos.append(self._info(env, eyes, events[env], drift, terms))
-        truncated = np.zeros(self.num_envs, bool)
-        if self.how.max_episode_steps is not None:
-            truncated |= self.elapsed >= self.how.max_episode_steps
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        terms: list[dict[str, float]] = [{} for _ in self.tasks]
+        happened: list[list[dict[str, Any]]] = [[] for _ in self.tasks]
+        most = self.how.max_episode_steps or np.inf
+        for tick in range(self.how.frame_skip):
+            before = (self._task_states(), self.elapsed)
+            last = tick == self.how.frame_skip - 1
+            self.session.advance(vectors, shown=last or self._watches)
+            self._past.append(before)
+            self.elapsed = self.elapsed + 1
+            eyes, events = self._eyes(), self._events()
+            for env in map(int, np.flatnonzero(~(terminated | truncated))):
+                new = [Event.from_info(int(self.elapsed[env]), one) for one in events[env]]
+                facts = Facts(
+                    _position(eyes[env]), new, self._frame(env), vectors[env], self._pose(env)
+                )
+                reward, terminated[env], terms[env] = self.tasks[env].step(facts)
+                rewards[env] += reward
+                happened[env] += events[env]
+            truncated |= (self.elapsed >= most) & ~terminated
+        drift = self._drift()
+        infos = [
+            self._info(env, eyes, happened[env], drift, terms[env]) for env in range(self.num_envs)
+        ]
         if self.how.max_drift is not None and drift is not None:
             truncated |= drift > self.how.max_drift
         return StepResult(rewards, terminated, truncated, infos)
@@ -158,6 +167,7 @@ class Dream:
     # -- states
 
     def undo(self, count: int) -> None:
+        count *= self.how.frame_skip
         self.session.undo(count)
         for _ in range(count):
             states, self.elapsed = self._past.pop()

@@ -37,7 +37,9 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
     start_index, num_starts   which start clips episodes begin from
     split          "train", "test" or another part that the world has (Crafter: "openings", first
                    pictures of the game): only start clips of it; None: all
-    max_episode_steps         truncate after so many steps; undo, load and fork keep count
+    max_episode_steps         truncate after so many ticks; undo, load and fork keep count
+    frame_skip     ticks that an action is held: rewards add up, only the last frame is shown, and
+                   in a world whose memory draws alone the others are not drawn at all
     max_drift      truncate when the picture is this many times odder than an ordinary real one
     depth          put inverse depth, uint16 (H, W), into info["depth"]
     timings        put milliseconds into info["timings"]; off, because they are never reproducible
@@ -71,7 +73,8 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
         self.render_mode = render_mode
         self._begun = False
         self._window: Window | None = None
-        self._log = None if log is None else Log(log, self.dream.session)
+        self._log: Log | None = None
+        self.log_to(log)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -121,6 +124,8 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
 
     def log_to(self, file: str | Path | None) -> None:
         """Log from here on, beginning with the state as it stands; None ends the log."""
+        if file is not None and self.dream.how.frame_skip > 1:
+            raise UsageError("a log holds every tick's frame; log with frame_skip=1.")
         if self._log is not None:
             self._log.close()
         self._log = None if file is None else Log(file, self.dream.session)
@@ -166,7 +171,7 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
         return self._shown()
 
     def undo(self, count: int = 1) -> Frame:
-        """Take back `count` steps, at most 20; returns the frame then on show."""
+        """Take back `count` steps, at most 20 ticks; returns the frame then on show."""
         self._check_begun("undo")
         self.dream.undo(count)
         if self._log is not None:

@@ -1,4 +1,4 @@
-"""The loops of raycast.cast and render.shade compiled by numba, for a CPU; None without numba.
+"""The loops of raycast.cast and render.render compiled by numba, for a CPU; None without numba.
 
 Plain torch next to each says what they compute; tests hold them equal.
 """
@@ -9,126 +9,239 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
+TINY = np.float32(1e-7)  # a ray that crosses no plane of an axis is as slow along it
+
+try:
+    import numba
+
+    inlined: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy")
+except ImportError:  # an extra: pip install 'nfd_gym[cpu]'
+    numba = None
+
+    def inlined(loop: Callable[..., Any]) -> Callable[..., Any]:
+        """The loop in plain Python."""
+        return loop
+
+
+def compiled(loop: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The loop compiled on first use; None without numba."""
+    return None if numba is None else inlined(loop)
+
+
+@inlined
+def _end_of(
+    space: NDArray[np.uint8], start: Floats, rx: float, ry: float, rz: float, begin: float,
+    jumps: int,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """Depth, cell and facing where one ray from a start (3,) in a grid ends; inf, -1 and 0 where
+    it leaves the grid. Written out for each axis: this is where a picture's time goes."""
+    one = np.float32(1.0)
+    nothing = np.float32(np.inf), np.int64(-1), np.int64(0)
+    nx, ny, nz = space.shape
+    sx, sy, sz = start[0], start[1], start[2]
+    rx = rx if abs(rx) >= TINY else TINY
+    ry = ry if abs(ry) >= TINY else TINY
+    rz = rz if abs(rz) >= TINY else TINY
+    ix, iy, iz = one / rx, one / ry, one / rz
+    ox, oy, oz = -sx * ix, -sy * iy, -sz * iz
+    ex, ey, ez = (
+        (np.float32(nx) - sx) * ix, (np.float32(ny) - sy) * iy, (np.float32(nz) - sz) * iz,
+    )  # fmt: skip
+    length = max(max(begin, min(ox, ex)), max(min(oy, ey), min(oz, ez)))
+    if not length < min(max(ox, ex), min(max(oy, ey), max(oz, ez))):
+        return nothing
+    x = min(max(int(np.floor(sx + rx * length)), 0), nx - 1)
+    y = min(max(int(np.floor(sy + ry * length)), 0), ny - 1)
+    z = min(max(int(np.floor(sz + rz * length)), 0), nz - 1)
+    side = 0
+    for jump in range(jumps):
+        packed = np.int64(space[x, y, z])
+        if packed == 0:
+            if jump:
+                return length, (x * ny + y) * nz + z, side
+            packed = 17  # an eye within a block looks out of it
+        aside, above = packed & 15, packed >> 4
+        # the far sides of the free box: ahead, or behind
+        fx = x + aside if rx > 0 else x + 1 - aside
+        fy = y + above if ry > 0 else y + 1 - above
+        fz = z + aside if rz > 0 else z + 1 - aside
+        tx = ox + np.float32(fx) * ix
+        ty = oy + np.float32(fy) * iy
+        tz = oz + np.float32(fz) * iz
+        if tx <= ty and tx <= tz:
+            length, side = tx, (0 if rx > 0 else 1)
+            x = fx - side
+            y, z = int(np.floor(sy + ry * tx)), int(np.floor(sz + rz * tx))
+        elif ty <= tz:
+            length, side = ty, (2 if ry > 0 else 3)
+            y = fy - side + 2
+            x, z = int(np.floor(sx + rx * ty)), int(np.floor(sz + rz * ty))
+        else:
+            length, side = tz, (4 if rz > 0 else 5)
+            z = fz - side + 4
+            x, y = int(np.floor(sx + rx * tz)), int(np.floor(sy + ry * tz))
+        if not (0 <= x < nx and 0 <= y < ny and 0 <= z < nz):
+            break
+    return nothing
+
 
 def _walk(
-    space: NDArray[np.uint8], start: NDArray[np.float32], rays: NDArray[np.float32],
-    begin: NDArray[np.float32], depth: NDArray[np.float32], cell: NDArray[np.int64],
-    facing: NDArray[np.int64], jumps: int,
+    space: NDArray[np.uint8], start: Floats, rays: Floats, begin: Floats, depth: Floats,
+    cell: NDArray[np.int64], facing: NDArray[np.int64], jumps: int,
 ) -> None:  # fmt: skip
     """Ends of rays (N,3) from a start (3,) in a grid, into depth, cell and facing (N,)."""
-    shape = space.shape
-    ray, inverse = np.empty(3, np.float32), np.empty(3, np.float32)
-    offset, at = np.empty(3, np.float32), np.empty(3, np.int64)
     for n in range(len(rays)):
-        enter, leave = begin[n], np.float32(np.inf)
-        for k in range(3):
-            value = rays[n, k]
-            if abs(value) < np.float32(1e-7):
-                value = np.float32(1e-7)
-            ray[k] = value
-            inverse[k] = np.float32(1.0) / value
-            offset[k] = -start[k] * inverse[k]
-            a, b = offset[k], (np.float32(shape[k]) - start[k]) * inverse[k]
-            enter, leave = max(enter, min(a, b)), min(leave, max(a, b))
-        if not enter < leave:
-            continue
-        for k in range(3):
-            at[k] = min(max(int(np.floor(start[k] + ray[k] * enter)), 0), shape[k] - 1)
-        length, axis = enter, 0
-        for jump in range(jumps):
-            packed = int(space[at[0], at[1], at[2]])
-            if packed == 0:
-                if jump:
-                    depth[n] = length
-                    cell[n] = (at[0] * shape[1] + at[1]) * shape[2] + at[2]
-                    facing[n] = 2 * axis + (0 if ray[axis] > 0 else 1)
-                    break
-                packed = 17  # an eye within a block looks out of it
-            aside, above = packed & 15, packed >> 4
-            length, border = np.float32(np.inf), 0
-            for k in range(3):
-                reach = above if k == 1 else aside
-                far = at[k] + reach if ray[k] > 0 else at[k] + 1 - reach
-                there = offset[k] + np.float32(far) * inverse[k]
-                if there < length:
-                    length, axis, border = there, k, far
-            inside = True
-            for k in range(3):
-                if k == axis:
-                    at[k] = border if ray[k] > 0 else border - 1
-                else:
-                    at[k] = int(np.floor(start[k] + ray[k] * length))
-                inside = inside and 0 <= at[k] < shape[k]
-            if not inside:
-                break
+        depth[n], cell[n], facing[n] = _end_of(
+            space, start, rays[n, 0], rays[n, 1], rays[n, 2], begin[n], jumps
+        )
 
 
+@inlined
 def _shade(
-    cell: NDArray[np.int64], facing: NDArray[np.int64], depth: NDArray[np.float32],
-    rays: NDArray[np.float32], eye: NDArray[np.float32], right: NDArray[np.float32],
-    down: NDArray[np.float32], slot: NDArray[np.int32], keys: NDArray[np.int64],
-    rows: NDArray[np.int64], textures: NDArray[np.uint8], finest: NDArray[np.int64],
-    parts: NDArray[np.float32], colour: NDArray[np.float32], sharp: NDArray[np.float32],
+    face: int, ray: Floats, depth: float, eye: Floats, right: Floats, down: Floats,
+    slot: NDArray[np.int32], keys: NDArray[np.int64], rows: NDArray[np.int64],
+    textures: NDArray[np.uint8], finest: NDArray[np.int64], parts: Floats,
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """Red, green, blue and sharpness where a ray (3,) hits a face (6 * cell + facing), the mean of
+    some parts (Q,2) of a pixel; right and down (3,) are its steps on the plane at depth 1."""
+    none = np.float32(0.0)
+    row = np.int64(slot[face])
+    if len(keys):
+        found = np.searchsorted(keys, face)
+        if found < len(keys) and keys[found] == face:
+            row = rows[found]
+    if row < 0:
+        return none, none, none, none
+    axis = face % 6 // 2
+    a, b = (1, 2) if axis == 0 else ((0, 2) if axis == 1 else (0, 1))
+    across = ray[axis] if abs(ray[axis]) >= TINY else TINY
+    slope_a, slope_b = ray[a] / across, ray[b] / across
+    place_a = eye[a] + depth * ray[a] + np.float32(0.5)
+    place_b = eye[b] + depth * ray[b] + np.float32(0.5)
+    place_a, place_b = place_a - np.floor(place_a), place_b - np.floor(place_b)
+    right_a = (right[a] - slope_a * right[axis]) * depth
+    right_b = (right[b] - slope_b * right[axis]) * depth
+    down_a = (down[a] - slope_a * down[axis]) * depth
+    down_b = (down[b] - slope_b * down[axis]) * depth
+    widest = max(right_a * right_a + right_b * right_b, down_a * down_a + down_b * down_b)
+    scaled = max(widest * np.float32(64.0), np.float32(1e-6))
+    level = int(np.floor(np.float32(0.5) * np.log2(scaled) + np.float32(0.5)))
+    level = min(max(level, 0), 4)
+    first, side = np.int64(0), 16
+    for _ in range(level):
+        first += len(finest) * side * side
+        side //= 2
+    first += row * side * side
+    red = green = blue = none
+    for q in range(len(parts)):
+        u = place_a + parts[q, 0] * right_a + parts[q, 1] * down_a
+        v = place_b + parts[q, 0] * right_b + parts[q, 1] * down_b
+        i = min(int(min(max(u, np.float32(0.0)), np.float32(1.0)) * side), side - 1)
+        j = min(int(min(max(v, np.float32(0.0)), np.float32(1.0)) * side), side - 1)
+        texel = first + i * side + j
+        red += textures[texel, 0]
+        green += textures[texel, 1]
+        blue += textures[texel, 2]
+    share = np.float32(1.0 / len(parts))
+    sharp = np.float32(2.0) ** -max(finest[row] - level, 0)
+    return red * share, green * share, blue * share, sharp
+
+
+@inlined
+def _beyond(ray: Floats, sky: NDArray[np.uint8]) -> tuple[Any, Any, Any, Any]:
+    """Red, green, blue and sharpness of the sky (SH,SW,4) along a ray (3,)."""
+    rows, columns = sky.shape[0], sky.shape[1]
+    long = np.sqrt(ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2])
+    up = np.arcsin(min(max(ray[1] / long, np.float32(-1)), np.float32(1))) / np.float32(np.pi)
+    around = np.arctan2(ray[0], ray[2]) / np.float32(2 * np.pi)
+    row = min(max(int((np.float32(0.5) - up) * rows), 0), rows - 1)
+    column = int((around + np.float32(0.5)) * columns) % columns
+    red, green, blue, seen = sky[row, column]
+    return np.float32(red), np.float32(green), np.float32(blue), np.float32(seen)
+
+
+def _picture(
+    space: NDArray[np.uint8], start: Floats, view: Floats, slot: NDArray[np.int32],
+    keys: NDArray[np.int64], rows: NDArray[np.int64], textures: NDArray[np.uint8],
+    finest: NDArray[np.int64], sky: NDArray[np.uint8], quarters: Floats, before: float,
+    jumps: int, colour: Floats, depth: Floats, sharp: Floats,
 ) -> None:  # fmt: skip
-    """Colours (N,3) and sharpness (N,) of the faces that rays (N,3) hit, into colour and sharp;
-    right and down (3,) are a pixel's steps on the plane at depth 1."""
-    count = len(finest)
-    for n in range(len(cell)):
-        if cell[n] < 0:
-            continue
-        face = cell[n] * 6 + facing[n]
-        row = np.int64(slot[face])
-        if len(keys):
-            at = np.searchsorted(keys, face)
-            if at < len(keys) and keys[at] == face:
-                row = rows[at]
-        if row < 0:
-            continue
-        axis = facing[n] // 2
-        a, b = (1, 2) if axis == 0 else ((0, 2) if axis == 1 else (0, 1))
-        across = rays[n, axis]
-        if abs(across) < np.float32(1e-7):
-            across = np.float32(1e-7)
-        slope_a, slope_b = rays[n, a] / across, rays[n, b] / across
-        place_a = eye[a] + depth[n] * rays[n, a] + np.float32(0.5)
-        place_b = eye[b] + depth[n] * rays[n, b] + np.float32(0.5)
-        place_a, place_b = place_a - np.floor(place_a), place_b - np.floor(place_b)
-        right_a = (right[a] - slope_a * right[axis]) * depth[n]
-        right_b = (right[b] - slope_b * right[axis]) * depth[n]
-        down_a = (down[a] - slope_a * down[axis]) * depth[n]
-        down_b = (down[b] - slope_b * down[axis]) * depth[n]
-        widest = max(right_a * right_a + right_b * right_b, down_a * down_a + down_b * down_b)
-        scaled = max(widest * np.float32(64.0), np.float32(1e-6))
-        level = int(np.floor(np.float32(0.5) * np.log2(scaled) + np.float32(0.5)))
-        level = min(max(level, 0), 4)
-        first, side = np.int64(0), 16
-        for _ in range(level):
-            first += count * side * side
-            side //= 2
-        first += row * side * side
-        red = green = blue = np.float32(0.0)
-        for q in range(len(parts)):
-            u = place_a + parts[q, 0] * right_a + parts[q, 1] * down_a
-            v = place_b + parts[q, 0] * right_b + parts[q, 1] * down_b
-            i = min(int(min(max(u, np.float32(0.0)), np.float32(1.0)) * side), side - 1)
-            j = min(int(min(max(v, np.float32(0.0)), np.float32(1.0)) * side), side - 1)
-            texel = first + i * side + j
-            red += textures[texel, 0]
-            green += textures[texel, 1]
-            blue += textures[texel, 2]
-        share = np.float32(1.0 / len(parts))
-        colour[n, 0], colour[n, 1], colour[n, 2] = red * share, green * share, blue * share
-        lacking = max(finest[row] - level, 0)
-        sharp[n] = np.float32(2.0) ** -lacking
+    """A scene seen along view (4,3) = eye, forward, a pixel's steps right and down, into colour
+    (H,W,3), depth and sharp (H,W); four quarters (4,2) of every pixel, each with a ray of its own
+    where an outline runs through it."""
+    height, width = depth.shape
+    eye, forward, right, down = view[0], view[1], view[2], view[3]
+    ray, middle = np.empty(3, np.float32), np.zeros((1, 2), np.float32)
+    face, near = np.empty((height, width), np.int64), np.empty((height, width), np.float32)
+    for i in range(height):
+        for j in range(width):
+            x, y = np.float32(j + 0.5 - width / 2), np.float32(i + 0.5 - height / 2)
+            for k in range(3):
+                ray[k] = forward[k] + x * right[k] + y * down[k]
+            depth[i, j], cell, facing = _end_of(
+                space, start, ray[0], ray[1], ray[2], np.float32(0), jumps
+            )
+            face[i, j] = 6 * cell + facing if cell >= 0 else -1
+            near[i, j] = np.float32(1.0) / depth[i, j]
+    part = np.empty((4, 5), np.float32)
+    for i in range(height):
+        for j in range(width):
+            x, y = np.float32(j + 0.5 - width / 2), np.float32(i + 0.5 - height / 2)
+            if _outlined(face, near, i, j):
+                nearest = np.float32(1e-6)
+                for k in range(max(i - 1, 0), min(i + 2, height)):
+                    for m in range(max(j - 1, 0), min(j + 2, width)):
+                        nearest = max(nearest, near[k, m])
+                for q in range(4):
+                    for k in range(3):
+                        ray[k] = forward[k] + (x + quarters[q, 0]) * right[k]
+                        ray[k] += (y + quarters[q, 1]) * down[k]
+                    far, cell, facing = _end_of(
+                        space, start, ray[0], ray[1], ray[2], np.float32(before / nearest), jumps
+                    )
+                    if cell >= 0:
+                        part[q, :4] = _shade(
+                            6 * cell + facing, ray, far, eye, right, down, slot, keys, rows,
+                            textures, finest, middle,
+                        )  # fmt: skip
+                    else:
+                        part[q, :4] = _beyond(ray, sky)
+                    part[q, 4] = far
+                for k in range(3):
+                    colour[i, j, k] = part[:, k].mean()
+                sharp[i, j], depth[i, j] = np.sort(part[:, 3])[1], np.sort(part[:, 4])[1]
+                continue
+            for k in range(3):
+                ray[k] = forward[k] + x * right[k] + y * down[k]
+            if face[i, j] >= 0:
+                red, green, blue, known = _shade(
+                    face[i, j], ray, depth[i, j], eye, right, down, slot, keys, rows, textures,
+                    finest, quarters,
+                )  # fmt: skip
+            else:
+                red, green, blue, known = _beyond(ray, sky)
+            colour[i, j, 0], colour[i, j, 1], colour[i, j, 2] = red, green, blue
+            sharp[i, j] = known
 
 
-def _compiled(loop: Callable[..., Any]) -> Callable[..., Any] | None:
-    try:
-        import numba
-    except ImportError:  # an extra: pip install 'nfd_gym[cpu]'
-        return None
-    compiled: Callable[..., Any] = numba.njit(cache=True)(loop)
-    return compiled
+@inlined
+def _outlined(face: NDArray[np.int64], near: Floats, i: int, j: int) -> bool:
+    """Whether a pixel lies next to one that shows another plane, see render.outlines."""
+    height, width = face.shape
+    side = face[i, j] % 6 if face[i, j] >= 0 else 6
+    for down, right in ((0, 1), (1, 0)):
+        more, less = (i + down, j + right), (i - down, j - right)
+        after, before = more[0] < height and more[1] < width, less[0] >= 0 and less[1] >= 0
+        if after and side != (face[more] % 6 if face[more] >= 0 else 6):
+            return True
+        if before and side != (face[less] % 6 if face[less] >= 0 else 6):
+            return True
+        if after and before:
+            bend = abs(near[more] - np.float32(2) * near[i, j] + near[less])
+            if bend > np.float32(1e-4) + np.float32(0.01) * near[i, j]:
+                return True
+    return False
 
 
-walk, shade = _compiled(_walk), _compiled(_shade)
+walk, picture = compiled(_walk), compiled(_picture)

@@ -4,11 +4,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nfd_gym.memory.compiled_surfels import pinholes
+
 BEHIND = 1.15  # a pixel this much farther than both its neighbours shows through a gap
 
 
 def close_pinholes(colour: Tensor, depth: Tensor, sharp: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """One-pixel gaps of colour (3,H,W), depth (H,W), sharp (H,W), closed from both sides."""
+    if pinholes is None or depth.device.type != "cpu":
+        return _close_pinholes_batched(colour, depth, sharp)
+    out = tuple(part.clone(memory_format=torch.contiguous_format) for part in (colour, depth, sharp))
+    pinholes(*(part.numpy() for part in out), BEHIND)
+    return out
+
+
+def _close_pinholes_batched(
+    colour: Tensor, depth: Tensor, sharp: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`close_pinholes` in plain torch."""
     for dim in (-1, -2):
         before, after = torch.roll(depth, 1, dim), torch.roll(depth, -1, dim)
         far = torch.maximum(before, after)

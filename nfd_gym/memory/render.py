@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from nfd_gym.memory.atlas import Atlas
-from nfd_gym.memory.compiled import shade
+from nfd_gym.memory.compiled import picture
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays
-from nfd_gym.memory.raycast import Hits, cast
+from nfd_gym.memory.raycast import JUMPS, Hits, cast
 from nfd_gym.memory.sky import sky_cells
 from nfd_gym.memory.texture import QUARTERS, sample_places, texel_index
 
@@ -38,6 +38,25 @@ class Seen(NamedTuple):
 
 def render(scene: Scene, pose: Tensor, height: int, width: int, fov_y: float) -> Seen:
     """A scene from one pose (5,)."""
+    if picture is None or pose.device.type != "cpu":
+        return _render_batched(scene, pose, height, width, fov_y)
+    eye, forward, right, up = axes(pose)
+    pixel = 1 / focal_length(height, fov_y)
+    seen = Seen(
+        torch.empty(height, width, 3), torch.empty(height, width), torch.empty(height, width)
+    )
+    view = torch.stack([eye, forward, right * pixel, -up * pixel])
+    tensors = (
+        scene.space.contiguous(), eye - scene.atlas.low + 0.5, view, scene.atlas.slot, scene.keys,
+        scene.rows, scene.textures, scene.finest, scene.sky.contiguous(), QUARTERS,
+    )  # fmt: skip
+    arrays = (tensor.numpy() for tensor in tensors)
+    picture(*arrays, BEFORE, JUMPS, *(tensor.numpy() for tensor in seen))
+    return seen
+
+
+def _render_batched(scene: Scene, pose: Tensor, height: int, width: int, fov_y: float) -> Seen:
+    """`render` in plain torch."""
     eye, _, right, up = axes(pose)
     rays = pixel_rays(pose[None], height, width, fov_y)[0].reshape(-1, 3)
     hits = cast(scene.space, scene.atlas.low, eye, rays)
@@ -107,25 +126,6 @@ def _shade(
         row, column = sky_cells(rays.index_select(0, air), *scene.sky.shape[:2])
         beyond = scene.sky[row, column].float()
         colour[air], sharp[air] = beyond[:, :3], beyond[:, 3]
-    if shade is not None and rays.device.type == "cpu":
-        eye, _, right, up = axes(pose)
-        pixel = 1 / focal_length(height, fov_y)
-        tensors = (
-            hits.cell, hits.facing, hits.depth, rays.contiguous(), eye, right * pixel, -up * pixel,
-            scene.atlas.slot, scene.keys, scene.rows, scene.textures, scene.finest, parts, colour,
-            sharp,
-        )  # fmt: skip
-        shade(*(tensor.numpy() for tensor in tensors))
-    else:
-        _shade_batched(scene, pose, rays, hits, height, fov_y, parts, colour, sharp)
-    return colour, sharp
-
-
-def _shade_batched(
-    scene: Scene, pose: Tensor, rays: Tensor, hits: Hits, height: int, fov_y: float, parts: Tensor,
-    colour: Tensor, sharp: Tensor,
-) -> None:  # fmt: skip
-    """The faces of `_shade` in plain torch, into colour (N,3) and sharp (N,)."""
     rows = torch.where(hits.cell >= 0, rows_of(scene, hits), -1)
     solid = (rows >= 0).nonzero()[:, 0]
     if len(solid):
@@ -139,3 +139,4 @@ def _shade_batched(
         colour[solid] = texels.view(len(parts), -1, 3).mean(0)
         lacking = (scene.finest.index_select(0, rows) - sample.level).clamp_min(0)
         sharp[solid] = torch.exp2(-lacking.float())
+    return colour, sharp

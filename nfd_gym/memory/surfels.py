@@ -5,12 +5,15 @@ A surfel lies in an axis-aligned plane (facing 0..5 = -x, +x, -y, +y, -z, +z) or
 surfaces have no holes and exact depth; smaller ones fall into one pixel and are averaged there.
 """
 
+import itertools
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from nfd_gym.memory import compiled_surfels
 from nfd_gym.memory.geometry import axes, focal_length
 
 ANY = 6  # facing of a square that always faces the camera
@@ -36,6 +39,20 @@ class Drawn(NamedTuple):
 
 def draw(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) -> Drawn:
     """Surfels (N,) seen from one pose (5,)."""
+    if compiled_surfels.draw is None or pose.device.type != "cpu":
+        return _draw_batched(surfels, pose, height, width, fov_y)
+    drawn = _nothing(height, width, pose.device)
+    if len(surfels.size):
+        tensors = (*(part.contiguous() for part in surfels), torch.stack(axes(pose)))
+        compiled_surfels.draw(
+            *(tensor.numpy() for tensor in tensors), np.float32(focal_length(height, fov_y)),
+            _BOUNDS, _WINDOWS, _BEHIND, *(part.numpy() for part in drawn),
+        )  # fmt: skip
+    return drawn
+
+
+def _draw_batched(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) -> Drawn:
+    """`draw` in plain torch."""
     if not len(surfels.size):
         return _nothing(height, width, pose.device)
     eye, forward, right, up = axes(pose)
@@ -70,7 +87,10 @@ def draw(surfels: Surfels, pose: Tensor, height: int, width: int, fov_y: float) 
 
 
 SMALL = 1.1  # pixels; squares up to this fall into one pixel and still leave no holes
-_SPANS = ((SMALL, 2.0), (2.0, 4.0), (4.0, 7.0), (7.0, 12.0), (12.0, 20.0), (20.0, float(LARGEST)))
+_WINDOWS = np.array([SMALL, 2.0, 4.0, 7.0, 12.0, 20.0, LARGEST], np.float32)  # spans in one size
+_SPANS = tuple(itertools.pairwise(_WINDOWS.tolist()))
+_BOUNDS = np.array([NEAR, LARGEST, SLANT], np.float32)
+_BEHIND = np.array([SAME_DEPTH, SAME_DEPTH_M], np.float32)
 
 
 def _small(

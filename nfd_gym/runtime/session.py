@@ -29,7 +29,7 @@ from nfd_gym.runtime.speculate import MOST_AHEAD, Speculator
 from nfd_gym.runtime.state import from_bytes, in_range, to_bytes
 from nfd_gym.world import World
 from nfd_gym.world.state import WorldState, named_tensors, put, rebuilt, select, tree_map
-from nfd_gym.world.step import predict, prime
+from nfd_gym.world.step import drawn_alone, predict, prime, unseen
 
 Frames = NDArray[np.uint8]
 UNDO = 20  # steps that a single env can take back; a batch goes back a window
@@ -127,13 +127,17 @@ class Session:
         self.advance(actions)
         return self.frame
 
-    def advance(self, actions: ArrayLike) -> WorldState:
-        """As `step`, but everything stays on the engine's device; do not write to it."""
+    def advance(self, actions: ArrayLike, shown: bool = True) -> WorldState:
+        """As `step`, but everything stays on the engine's device; do not write to it. A frame that
+        is not shown is not drawn where no later one hangs on it: the old one stands in for it."""
         with self._alone():
             vectors = checked_actions(self.world, self.num_envs, actions)
             before = self.state
             started = time.perf_counter()
-            state = self.speculator.take(vectors)
+            if shown or self.speculator.mode != "off":
+                state = self.speculator.take(vectors)
+            else:
+                state = self._draw(vectors, shown=False)
             self._past.append(Snapshot(before, self.frame_index))
             self._state, self.frame_index = state, self.frame_index + 1
             self.timings = {"step": 1e3 * (time.perf_counter() - started)}
@@ -241,8 +245,10 @@ class Session:
 
     # -- drawing
 
-    def _draw(self, vectors: NDArray[np.float32]) -> WorldState:
+    def _draw(self, vectors: NDArray[np.float32], shown: bool = True) -> WorldState:
         """The state after the present one; the speculator calls it too, from its own thread."""
+        if not shown and drawn_alone(self.engine, self.cache):
+            return unseen(self.engine, self.state, torch.from_numpy(vectors).to(self.device))
         made = self._noise(range(self.num_envs), self.frame_index + 1 + self.window)
         actions = torch.from_numpy(vectors).to(self.device)
         return predict(self.engine, self.state, actions, made, self.cache)

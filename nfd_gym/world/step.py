@@ -124,6 +124,23 @@ def predict(
     return WorldState(frame, nearness, latents, move.pose, move.motion, memory, edit)
 
 
+def drawn_alone(world: Parts, cache: FrameCache) -> bool:
+    """Whether no later frame hangs on a frame: memory alone says what is seen, remembers nothing of
+    what is painted, and the body knows where it is without pictures."""
+    memory = world.memory
+    paints = getattr(memory, "keeps_paint", True)
+    return world.settings.trust == 0 and not (cache.window or paints or world.body.reads)
+
+
+@torch.no_grad()
+def unseen(world: Parts, state: WorldState, action: Tensor) -> WorldState:
+    """The state after `action` (B,A) in a world that is `drawn_alone`, the old frame on show."""
+    move = world.body.move(world.memory, state, action)
+    memory = world.memory.edit(state.memory, move.edit)
+    edit = no_edit(action) if move.edit is None else move.edit
+    return state._replace(pose=move.pose, motion=move.motion, memory=memory, edit=edit)
+
+
 def to_be_drawn(view: View) -> bool:
     """Whether a view leaves the denoiser anything to draw: unknown, edited or writable pixels."""
     return bool((view.sharp == 0).any() | (view.edited > 0).any() | (view.open > 0).any())

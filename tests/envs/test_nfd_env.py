@@ -496,3 +496,23 @@ def test_nothing_works_before_reset(tiny_world_path: Path) -> None:
             call()
     env.close()
     env.close()
+
+
+def test_undo_takes_back_held_actions_whole(tiny_world_path: Path) -> None:
+    one = make(tiny_world_path, action_space="discrete").unwrapped
+    held = make(tiny_world_path, action_space="discrete", frame_skip=3).unwrapped
+    for env in (one, held):
+        env.reset(seed=1)
+    for action in (2, 7, 5):
+        held.step(action)
+        for _ in range(3):
+            one.step(action)
+    assert np.array_equal(held.undo(2), one.undo(6))
+    assert held.save_state() == one.save_state()
+    with pytest.raises(ValueError, match="cannot undo 6 frames"):
+        held.undo(2)
+
+
+def test_a_log_of_held_actions_is_refused(tiny_world_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="log with frame_skip=1"):
+        make(tiny_world_path, frame_skip=3, log=tmp_path / "log")

@@ -241,3 +241,70 @@ def test_async_workers_are_spawned_with_their_own_model(tiny_world_path: Path) -
         env.step(env.action_space.sample())
     finally:
         env.close()
+
+
+@pytest.mark.parametrize("world", ["tiny", "camera", "minecraft-island"])
+def test_a_held_action_is_so_many_ticks(
+    world: str, tiny_world_path: Path, camera_world: World
+) -> None:
+    folder = {"tiny": tiny_world_path, "camera": camera_world}.get(world, world)
+    task = None if world == "tiny" else "travel"
+    one = NFDVectorEnv(folder, 2, task=task, action_space="discrete")
+    held = NFDVectorEnv(folder, 2, task=task, action_space="discrete", frame_skip=3)
+    assert np.array_equal(one.reset(seed=5)[0], held.reset(seed=5)[0])
+    rewards = np.zeros(2)
+    for action in (1, 9, 14):
+        total = np.zeros(2)
+        for _ in range(3):
+            frames, gained, _, _, infos = one.step(np.array([action, 2]))
+            total += gained
+        shown, got, *_, told = held.step(np.array([action, 2]))
+        assert np.array_equal(frames, shown)
+        assert np.allclose(total, got)
+        rewards += got
+        if world != "tiny":
+            assert np.array_equal(infos["eye"], told["eye"])
+    assert world == "tiny" or rewards.max() > 0
+    assert held.save_state() == one.save_state()
+
+
+def test_a_frame_that_nobody_sees_is_not_drawn_where_memory_draws_alone(monkeypatch) -> None:
+    env = NFDVectorEnv("minecraft-island", 1, action_space="discrete", frame_skip=4)
+    env.reset(seed=0)
+    reads = []
+    memory = type(env.dream.world.memory)
+    read = memory.read
+    monkeypatch.setattr(memory, "read", lambda *given: reads.append(1) or read(*given))
+    env.step(np.array([1]))
+    assert len(reads) == 1
+
+
+class Ends:
+    """Ends at its second tick; every tick gives 1."""
+
+    name = "ends"
+    needs_position = False
+
+    def reset(self, facts: object) -> None:
+        self.ticks = 0
+
+    def step(self, facts: object) -> tuple[float, bool, dict[str, float]]:
+        self.ticks += 1
+        return 1.0, self.ticks == 2, {"ticks": float(self.ticks)}
+
+    def get_state(self) -> int:
+        return self.ticks
+
+    def set_state(self, state: int) -> None:
+        self.ticks = state
+
+
+@pytest.mark.parametrize(("most", "reward", "terminated"), [(None, 2, True), (1, 1, False)])
+def test_what_follows_an_end_on_the_way_counts_for_nothing(
+    tiny_world_path: Path, most: int | None, reward: int, terminated: bool
+) -> None:
+    env = NFDVectorEnv(tiny_world_path, 1, task=Ends(), frame_skip=4, max_episode_steps=most)
+    env.reset(seed=0)
+    _, got, ended, truncated, told = env.step(np.stack([env.codec.noop()]))
+    assert got == reward and ended == terminated and truncated != terminated
+    assert told["final_info"]["reward_terms"]["ticks"] == reward

@@ -2,6 +2,7 @@
 
 import torch
 
+from nfd_gym.memory import Edit
 from nfd_gym.memory.raycast import (
     Hits,
     _cast_batched,
@@ -101,21 +102,21 @@ def test_the_compiled_loop_and_plain_torch_agree() -> None:
         assert torch.allclose(ours.depth[same], plain.depth[same], atol=1e-4)
 
 
-def test_compiled_shading_and_plain_torch_agree() -> None:
+def test_the_compiled_picture_and_plain_torch_agree() -> None:
     from nfd_gym.memory import render
-    from nfd_gym.memory.geometry import pixel_rays
     from tests.memory.room import SIZE, filmed, pose_at, seen_from
 
     memory = filmed()
-    scene = memory._scene(memory.empty(1), 0)
-    for yaw, pitch in ((20.0, 5.0), (200.0, 40.0)):
+    state = memory.edit(
+        memory.empty(1), Edit(torch.tensor([2]), torch.tensor([[1, 2, 1]]))
+    )  # a placed block: faces that differ from the atlas's
+    scene = memory._scene(state, 0)
+    for yaw, pitch in ((20.0, 5.0), (200.0, 40.0), (110.0, -60.0)):
         pose = seen_from(pose_at(0.7, -0.6, yaw, pitch))[2][0]
-        rays = pixel_rays(pose[None], *SIZE, 72.0)[0].reshape(-1, 3)
-        hits = cast(scene.space, scene.atlas.low, pose[:3], rays)
-        ours = render._shade(scene, pose, rays, hits, SIZE[0], 72.0, render.QUARTERS)
-        plain = torch.zeros(len(rays), 3), torch.zeros(len(rays))
-        render._shade_batched(scene, pose, rays, hits, SIZE[0], 72.0, render.QUARTERS, *plain)
-        solid = hits.cell >= 0
-        apart = (ours[0] - plain[0])[solid].abs().amax(1)
+        ours = render.render(scene, pose, *SIZE, 72.0)
+        plain = render._render_batched(scene, pose, *SIZE, 72.0)
+        apart = (ours.colour - plain.colour).abs().amax(-1)
         assert (apart < 0.1).float().mean() > 0.99  # rounding at the borders of texels
-        assert ((ours[1] - plain[1])[solid].abs() < 1e-6).float().mean() > 0.99
+        assert ((ours.sharp - plain.sharp).abs() < 1e-6).float().mean() > 0.99
+        assert torch.allclose(ours.depth, plain.depth, rtol=1e-4)
+        assert ours.colour.std() > 10
