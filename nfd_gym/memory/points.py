@@ -4,9 +4,9 @@ Filmed faces are never removed by looking: only a commanded edit removes those o
 net's pictures are written where nothing was known, in an edit, or over much coarser ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.memory import Edit, Pointed, View
-from nfd_gym.memory.atlas import NORMALS, Atlas, mip_maps, pack, standing_faces, unpack
-from nfd_gym.memory.blocks import front_sides, pixel_surfels, pointed_cell, remove_cell, shown_cell
+from nfd_gym.memory.atlas import Atlas, mip_maps, pack, standing_faces, unpack
+from nfd_gym.memory.blocks import front_sides, pixel_surfels, remove_cell, shown_cell
 from nfd_gym.memory.chart import joined, map_from_above, ply
 from nfd_gym.memory.edits import laid_bare
-from nfd_gym.memory.geometry import axes, focal_length, pixel_rays
+from nfd_gym.memory.geometry import focal_length, pixel_rays
 from nfd_gym.memory.painting import append, carve
 from nfd_gym.memory.picture import close_pinholes, fill_unknown, slivers
-from nfd_gym.memory.raycast import cast, with_solid, without_solid
-from nfd_gym.memory.render import Scene, render, rows_of
+from nfd_gym.memory.pointing import pointed_at
+from nfd_gym.memory.raycast import with_solid, without_solid
+from nfd_gym.memory.render import Scene, render
 from nfd_gym.memory.sky import paint_sky
 from nfd_gym.memory.surfels import Surfels, draw
 from nfd_gym.memory.templates import Templates, no_templates, pack_templates, unpack_templates
@@ -35,7 +36,6 @@ COARSE = 0.12  # sharpness below which painted surfels may be painted again
 CLOSEST = 0.4  # metres; nothing is painted nearer to the eye
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
 SMALL_THINGS = 30.0  # metres up to which squares off the lattice are drawn
-MIDDLE, MIDDLE_FOV = 4, 2.0  # pixels and degrees of the picture that tells what is pointed at
 NO_FACE = -1  # key of a free slot of changed faces
 
 
@@ -205,32 +205,25 @@ class PointMemory:
 
     # ---- read -------------------------------------------------------------------------------
 
-    def pointed(self, state: Points, pose: Tensor) -> Pointed:
-        """What the middle of the view at `pose` (B,5) shows, before any edit."""
-        rows = [self._pointed_one(state, env, pose[env]) for env in range(len(pose))]
-        return Pointed(*(torch.stack(fields) for fields in zip(*rows, strict=True)))
+    def pointed(self, state: Points, pose: Tensor, asked: Sequence[bool] | None = None) -> Pointed:
+        """What the middle of the view at `pose` (B,5) shows, before any edit; zeros where nobody
+        asked (B,)."""
+        cells = torch.zeros(len(pose), 3, dtype=torch.long, device=pose.device)
+        seen = Pointed(
+            pose.new_zeros(len(pose)), cells, cells.clone(), pose.new_zeros(len(pose), 3)
+        )
+        whole = len(self._textures) - len(self._texels)
+        for env in range(len(pose)):
+            if asked is None or asked[env]:
+                scene, squares = self._scene(state, env), partial(self._near, state, env, pose[env])
+                for field, value in zip(
+                    seen, pointed_at(scene, squares, whole, pose[env]), strict=True
+                ):
+                    field[env] = value
+        return seen
 
-    def _pointed_one(self, state: Points, env: int, pose: Tensor) -> tuple[Tensor, ...]:
-        eye, forward, _, _ = axes(pose)
-        scene = self._scene(state, env)
-        hits = cast(scene.space, self.atlas.low, eye, forward[None])
-        distance = hits.depth[0].clamp_max(1000.0)
-        x, rest = divmod(max(int(hits.cell[0]), 0), self.atlas.shape[1] * self.atlas.shape[2])
-        inner = torch.tensor([x, *divmod(rest, self.atlas.shape[2])]).to(self.atlas.low)
-        inner = inner + self.atlas.low
-        outer = inner + torch.from_numpy(NORMALS[int(hits.facing[0])]).to(inner)
-        row = int(rows_of(scene, hits)[0]) if bool(hits.cell[0] >= 0) else -1
-        whole = len(self._textures) - len(self._texels)  # where the textures of one texel begin
-        colour = self._textures[whole + row].float() if row >= 0 else torch.zeros(3)
-        squares, _ = self._squares(state, env, pose, float(distance))
-        if len(squares.size):
-            drawn = draw(squares, pose, MIDDLE, MIDDLE, MIDDLE_FOV)
-            near = (1.0 / drawn.depth)[1:3, 1:3]
-            if float(near.min()) * float(distance) > 1.0:
-                away, cells, before = pointed_cell(near[None], pose[None])
-                middle = drawn.colour[1:3, 1:3].mean((0, 1))
-                return away[0], cells[0], before[0], middle / 255.0
-        return distance, inner, outer, colour / 255.0
+    def _near(self, state: Points, env: int, pose: Tensor, far: float) -> Surfels:
+        return self._squares(state, env, pose, far)[0]
 
     def read(self, state: Points, frame: Tensor, pose: Tensor) -> View:
         views = [self._read_one(state, env, pose[env]) for env in range(len(pose))]

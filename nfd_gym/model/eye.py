@@ -177,10 +177,11 @@ class EyeBody(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the middle of the view shows, (B,POINTED), and the cells (B,3) of the block there
         and of the free place before it. Without a held button nothing is looked up."""
-        if not bool((action[:, self.shape.hands] > 0.5).any()):
+        acts = (action[:, self.shape.hands] > 0.5).any(1).tolist()
+        if not any(acts):
             nowhere = torch.zeros(len(pose), 3, dtype=torch.long, device=pose.device)
             return pose.new_zeros(len(pose), POINTED), nowhere, nowhere
-        seen = memory.pointed(memory_state, pose)
+        seen = memory.pointed(memory_state, pose, acts)
         features = pointed_features(
             pose, seen.distance, seen.inner, seen.outer, seen.colour, self.shape.reach
         )

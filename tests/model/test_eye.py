@@ -110,7 +110,7 @@ def test_standing_does_not_creep():
         def solid(self, state, cells):
             return cells[..., 1] == -2  # ground under the feet
 
-        def pointed(self, state, pose):
+        def pointed(self, state, pose, asked):
             far = torch.full((len(pose),), 99.0)
             return far, torch.zeros(len(pose), 3).long(), torch.zeros(len(pose), 3).long()
 

@@ -35,7 +35,16 @@ SPEC = GameSpec(
     fps=float(FPS),
     size=SIZE,
     camera=FirstPerson(FOV_Y, EYE_HEIGHT, REACH, LATTICE),
-    tasks=("explore", "travel", "dig", "chop", "goto-tower", "goto-lighthouse", "goto-hut", "tower"),
+    tasks=(
+        "explore",
+        "travel",
+        "dig",
+        "chop",
+        "goto-tower",
+        "goto-lighthouse",
+        "goto-hut",
+        "tower",
+    ),
     events=("dig", "place"),
     probes={
         "free": {"frames": [1, 16, 64, 256, 500]},
