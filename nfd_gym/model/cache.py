@@ -91,6 +91,13 @@ class FrameCache:
             self.values[:, lane, here] = other.values[:, source, there]
         self.valid[lane] = count
 
+    def beside(self, lanes: int) -> "FrameCache":
+        """An empty cache of the same shape for some lanes, without spare slots."""
+        layers, _, _, tokens, heads, width = self.keys.shape
+        return FrameCache(
+            layers, lanes, self.window, tokens, heads, width, 0, self.keys.device, self.keys.dtype
+        )
+
     def clone(self) -> "FrameCache":
         copy = object.__new__(FrameCache)
         copy.window, copy.slots, copy.end = self.window, self.slots, self.end

@@ -95,8 +95,8 @@ def predict(
     """The state after `action` (B,A), drawn from standard normal `noise` (B,N,C).
 
     Side effect: one frame of keys and values is appended to `cache`. Where the denoiser may not
-    change what memory knows (`trust` 0) and sees no past, it is only asked when there is something
-    to draw; the frame is the same.
+    change what memory knows (`trust` 0) and sees no past, it is only asked for environments in
+    which there is something to draw; the frames are the same.
     """
     how = world.settings
     move = world.body.move(world.memory, state, action, noise)
@@ -104,24 +104,49 @@ def predict(
     view = world.memory.read(memory, state.frame, move.pose)
     edit = no_edit(action) if move.edit is None else move.edit
     kept = how.trust == 0 and view.nearness.shape[1] > 0  # what memory knows stays as it is
-    if kept and not cache.window and not to_be_drawn(view):
-        latents = world.tokenizer.encode(view.colour, view.nearness)
-        frame = to_uint8(view.colour)
-        return WorldState(frame, view.nearness[:, 0], latents, move.pose, move.motion, memory, edit)
-    condition = condition_tokens(world.tokenizer, world.denoiser.config, view, move.pose)
-    latents = sample_frame(
-        world.denoiser,
-        cache,
-        torch.cat([action, move.control], dim=-1),
-        condition,
-        how.temperature * noise,
-        how.sigmas,
-        how.context,
-        how.method,
-    ).clamp(-how.latent_limit, how.latent_limit)
-    frame, nearness = render(world.tokenizer, latents, view, how.hold, how.trust, condition)
+    control = torch.cat([action, move.control], dim=-1)
+    asked = torch.ones(len(action), dtype=torch.bool, device=action.device)
+    if kept and not cache.window:
+        asked = to_be_drawn(view)
+    if bool(asked.all()):
+        picture = draw(world, view, move.pose, control, noise, cache)
+    else:
+        picture = known_picture(world, view)
+        rows = asked.nonzero()[:, 0]
+        if not len(rows):
+            return WorldState(*picture, move.pose, move.motion, memory, edit)
+        some = View(*(part if part is None else part[rows] for part in view))
+        drawn = draw(
+            world, some, move.pose[rows], control[rows], noise[rows], cache.beside(len(rows))
+        )
+        for whole, part in zip(picture, drawn, strict=True):
+            whole[rows] = part
+    frame, nearness, _ = picture
     memory = world.memory.write(memory, view, frame, nearness, move.pose)
-    return WorldState(frame, nearness, latents, move.pose, move.motion, memory, edit)
+    return WorldState(*picture, move.pose, move.motion, memory, edit)
+
+
+Picture = tuple[Tensor, Tensor, Tensor]  # frame uint8 (B,H,W,3), nearness (B,H,W), latents (B,N,C)
+
+
+def draw(
+    world: Parts, view: View, pose: Tensor, control: Tensor, noise: Tensor, cache: FrameCache
+) -> Picture:
+    """The pictures that the denoiser makes of views at poses (B,P) under control (B,A+K)."""
+    how = world.settings
+    condition = condition_tokens(world.tokenizer, world.denoiser.config, view, pose)
+    latents = sample_frame(
+        world.denoiser, cache, control, condition, how.temperature * noise, how.sigmas,
+        how.context, how.method,
+    ).clamp(-how.latent_limit, how.latent_limit)  # fmt: skip
+    frame, nearness = render(world.tokenizer, latents, view, how.hold, how.trust, condition)
+    return frame, nearness, latents
+
+
+def known_picture(world: Parts, view: View) -> Picture:
+    """The pictures that views are by themselves."""
+    latents = world.tokenizer.encode(view.colour, view.nearness)
+    return to_uint8(view.colour), view.nearness[:, 0].clone(), latents
 
 
 def drawn_alone(world: Parts, cache: FrameCache) -> bool:
@@ -141,9 +166,10 @@ def unseen(world: Parts, state: WorldState, action: Tensor) -> WorldState:
     return state._replace(pose=move.pose, motion=move.motion, memory=memory, edit=edit)
 
 
-def to_be_drawn(view: View) -> bool:
-    """Whether a view leaves the denoiser anything to draw: unknown, edited or writable pixels."""
-    return bool((view.sharp == 0).any() | (view.edited > 0).any() | (view.open > 0).any())
+def to_be_drawn(view: View) -> Tensor:
+    """Which views (B,) leave the denoiser anything to draw: unknown, edited or writable pixels."""
+    parts = ((view.sharp == 0), (view.edited > 0), (view.open > 0))
+    return torch.stack([part.flatten(1).any(1) for part in parts]).any(0)
 
 
 def view_code(tokenizer: Tokenizer, view: View) -> Tensor:

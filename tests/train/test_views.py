@@ -227,7 +227,7 @@ def test_where_all_is_known_the_denoiser_is_not_asked_and_the_frame_is_the_same(
         world.body.follow(clip)
         handle = denoiser.register_forward_hook(count(number))
         if always:
-            monkeypatch.setattr(step, "to_be_drawn", lambda view: True)
+            monkeypatch.setattr(step, "to_be_drawn", lambda view: torch.ones(1, dtype=torch.bool))
         frames, now = [], state
         for t in range(1, len(clip)):
             now = step.predict(

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from nfd_gym.envs.vector_env import NFDVectorEnv
 from nfd_gym.memory import View
 from nfd_gym.model.cache import FrameCache
 from nfd_gym.model.denoiser import RAY_WIDTH, Denoiser
 from nfd_gym.model.pixels import to_float, to_uint8
 from nfd_gym.world import World, WorldError, WorldSettings
-from nfd_gym.world.state import WorldState, stack
+from nfd_gym.world.state import WorldState, select, stack
 from nfd_gym.world.step import condition_tokens, predict, prime, render
 from tests.camera import KEYS, camera_clip
 
@@ -234,3 +235,24 @@ def test_without_a_condition_two_starts_give_two_futures(tiny_world: World) -> N
     state = prime(world, cache, frames, *rest)
     drawn = predict(world, state, torch.zeros(2, 25), noise[:, 3], cache)
     assert not torch.equal(drawn.latents[0], drawn.latents[1])
+
+
+def test_some_environments_alone_are_drawn_as_among_all() -> None:
+    """On the shipped island, where a place that was never filmed comes into view of one of two."""
+    env = NFDVectorEnv("minecraft-island", 2, action_space="discrete", engine="eager")
+    env.reset(seed=3)
+    world, state = env.dream.world, env.dream.session.state
+    beside = torch.tensor([0.0, 2.0, 0.0, 0.0, 0.0])
+    moved = state._replace(pose=state.pose + torch.stack([0 * beside, 400 * beside]))
+    noise = torch.zeros(2, world.denoiser.config.tokens, world.denoiser.config.channels)
+    action = torch.zeros(2, world.codec.width)
+    asked: list[int] = []
+    handle = world.denoiser.register_forward_hook(lambda net, given, _: asked.append(len(given[0])))
+    both = predict(world, moved, action, noise, world.denoiser.make_cache(2, spare=3))
+    handle.remove()
+    assert asked == [1]
+    for lane in (0, 1):
+        one = select(moved, torch.tensor([lane]))
+        alone = predict(world, one, action[:1], noise[:1], world.denoiser.make_cache(1))
+        assert (alone.frame.int() - both.frame[lane].int()).abs().max() <= 1
+        assert torch.allclose(alone.latents[0], both.latents[lane], atol=1e-4)

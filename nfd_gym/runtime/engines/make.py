@@ -27,11 +27,13 @@ def make_engine(
     settings = world.settings.with_steps(steps)
     denoiser: DenoiserLike = world.denoiser
     if name in PRECISIONS:
-        denoiser = WindowDenoiser(world.denoiser, openvino_graph(name, world, num_envs))
+        denoiser = WindowDenoiser(world.denoiser, openvino_graph(name, world, num_envs), num_envs)
     elif name == "cudagraph":
-        denoiser = WindowDenoiser(world.denoiser, Captured(world.denoiser, num_envs, where))
+        denoiser = WindowDenoiser(
+            world.denoiser, Captured(world.denoiser, num_envs, where), num_envs
+        )
     elif name == "compile":
-        denoiser = WindowDenoiser(world.denoiser, Inductor(world.denoiser))
+        denoiser = WindowDenoiser(world.denoiser, Inductor(world.denoiser), num_envs)
     return engine_of(name, where, world, settings, denoiser)
 
 

@@ -64,11 +64,12 @@ def example(config: DenoiserConfig, num_envs: int, device: torch.device) -> list
 
 
 class WindowDenoiser:
-    """A denoiser whose single frames with full windows are computed by `compiled`; the rest (just
-    after a reset from a short clip, several frames at once) stays eager."""
+    """A denoiser whose single frames of `num_envs` with full windows are computed by `compiled`;
+    the rest (just after a reset from a short clip, several frames at once, some of the
+    environments alone) stays eager."""
 
-    def __init__(self, eager: Denoiser, compiled: Compiled) -> None:
-        self.eager, self.compiled = eager, compiled
+    def __init__(self, eager: Denoiser, compiled: Compiled, num_envs: int) -> None:
+        self.eager, self.compiled, self.num_envs = eager, compiled, num_envs
         self.config = eager.config
 
     def __call__(
@@ -76,7 +77,7 @@ class WindowDenoiser:
         cache: FrameCache, commit: int,
     ) -> Tensor:  # fmt: skip
         full = bool((cache.valid >= cache.window).all())
-        if noisy.shape[1] != 1 or not full:
+        if noisy.shape[1] != 1 or len(noisy) != self.num_envs or not full:
             return self.eager(noisy, sigma, control, condition, cache, commit)  # type: ignore[no-any-return]
         layers = [cache.past(layer) for layer in range(len(cache.keys))]
         given = [noisy, sigma, control] + ([] if condition is None else [condition])
