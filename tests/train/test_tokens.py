@@ -16,7 +16,7 @@ from nfd_gym.model.steps import StepBody, StepConfig
 from nfd_gym.model.tokenizer import Tokenizer, TokenizerConfig
 from nfd_gym.train.loop import Moment
 from nfd_gym.train.stages import sources
-from nfd_gym.train.stages.distil import DistilLoss, DistilStage
+from nfd_gym.train.stages.distil import DistilLoss, DistilStage, pseudo_huber
 from nfd_gym.train.stages.plus import PlusLoss, PlusStage
 from nfd_gym.train.stages.restless import Restless, bins, fit
 from nfd_gym.train.stages.tokens import TokenLoader, TokenLoss, TokenStage
@@ -300,3 +300,14 @@ def test_weights_know_what_is_shown_and_not_what_comes(folder: Path) -> None:
     made = stage()
     other = replace(batch, target=batch.target + 1.0)
     assert torch.equal(made.weight(batch), made.weight(other))
+
+
+def test_a_robust_end_takes_the_likelier_of_two_and_not_their_mean() -> None:
+    ends = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0])  # of noises that the net cannot tell apart
+    guesses = torch.linspace(0, 1, 101)
+    square = (guesses[:, None] - ends).square()
+    assert float(guesses[square.mean(1).argmin()]) == pytest.approx(0.4)
+    best = guesses[pseudo_huber(square, 0.03).mean(1).argmin()]
+    assert float(best) < 0.03
+    tiny = torch.tensor([1e-6])
+    assert torch.allclose(pseudo_huber(tiny, 0.03), tiny, rtol=1e-3)
