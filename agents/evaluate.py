@@ -1,7 +1,7 @@
 """Score policies on the dream, on the real game, or on both, with the same seeds.
 
-    python -m agents.evaluate --policy random scripted runs/chop/last.zip --task chop \\
-        --env NFD-Minecraft-v0 Luanti-v0 --episodes 20 --out runs/chop/scores
+    python -m agents.evaluate --policy random scripted runs/goto/last.zip --task goto-tower \\
+        --env NFD-Minecraft-v0 Luanti-v0 --episodes 20 --out runs/goto/scores
 
 Writes scores.json, scores.png and films of the best, the median and the worst episode of each.
 """

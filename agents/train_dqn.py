@@ -1,6 +1,6 @@
 """Train an agent with DQN: off-policy, discrete actions, every tick of the world used many times.
 
-    python -m agents.train_dqn --task chop --lanes 4 --steps 400000 --out runs/chop-dqn
+    python -m agents.train_dqn --task goto-tower --lanes 4 --steps 400000 --out runs/goto-dqn
 
 The same command again resumes with the weights; the replay buffer is not kept and fills up anew.
 """

@@ -1,6 +1,6 @@
 """Train an agent with PPO, in the dream or in the real game.
 
-    python -m agents.train_ppo --env NFD-Minecraft-v0 --task chop --steps 500000 --out runs/chop
+    python -m agents.train_ppo --task goto-tower --steps 500000 --out runs/goto
     torchrun --nproc-per-node 2 -m agents.train_ppo ...   # twice the lanes, one set of weights
 
 The same command again resumes where the last one stopped. `tensorboard --logdir runs` shows returns

@@ -1,6 +1,6 @@
 """Train an agent that remembers: PPO with an LSTM (sb3-contrib).
 
-    python -m agents.train_recurrent_ppo --task chop --lanes 8 --steps 500000 --out runs/chop-lstm
+    python -m agents.train_recurrent_ppo --task goto-tower --lanes 8 --out runs/goto-lstm
 
 Pictures are not stacked: the LSTM is the memory. The same command again resumes.
 """

@@ -1,7 +1,7 @@
 """Does what is learned in the dream hold in the real game? And do dreams rank policies rightly?
 
-    python -m agents.transfer --task chop --policy random scripted runs/chop-*/agent-*.zip \\
-        --out runs/transfer-chop --publish
+    python -m agents.transfer --task goto-tower --policy random scripted runs/goto-*/agent-*.zip \\
+        --out runs/transfer-goto --publish
 
 Every policy plays the same seeds in the dream and in the real game. Scores are kept in OUT/scores,
 so an interrupted comparison continues. A training whose dream return rises while its real one falls

@@ -13,5 +13,5 @@ _SHARED: dict[str, Any] = {
     **PPO,
 }
 
-# Pass --env-kwargs task:"'chop'" action_space:"'discrete'" size:"(96,56)" max_episode_steps:200
+# Pass --env-kwargs task:"'tower'" action_space:"'discrete'" size:"(96,56)" max_episode_steps:200
 hyperparams: dict[str, dict[str, Any]] = {"NFD-Minecraft-v0": _SHARED, "NFD-v0": _SHARED}

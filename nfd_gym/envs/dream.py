@@ -329,11 +329,12 @@ class Dream:
         for needed, there, what in (
             ("needs_position", self.world.needs_poses, "positions"),
             ("needs_events", bool(self.world.body.edits), "events"),
+            ("needs_nodes", _names_dug(self.world.body.edits), "names of dug blocks"),
         ):
             if getattr(task, needed, False) and not there:
                 raise WorldError(
                     f"task {task.name!r} needs {what} and world {self.world.name!r} reports none; "
-                    "choose another task or a world with a camera."
+                    "choose another task."
                 )
         return task
 
@@ -344,6 +345,11 @@ class Dream:
     def _set_task_states(self, states: list[Any]) -> None:
         for task, state in zip(self.tasks, states, strict=True):
             task.set_state(state)
+
+
+def _names_dug(edits: Sequence[str]) -> bool:
+    """Whether a body's events say which block was dug."""
+    return any(edit.startswith("dig ") for edit in edits)
 
 
 def _position(eye: tuple[float, ...] | None) -> tuple[float, float, float] | None:

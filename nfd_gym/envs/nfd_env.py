@@ -27,8 +27,8 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
 
     world          a folder, the name of a shipped world, or a World
     action_space   a preset of the world's codec, such as multidiscrete, discrete, box or minerl
-    task           explore, travel, chop, dig, "module:Class", a Task object, or None: reward 0
-                   (envs/tasks.py)
+    task           explore, travel, dig, tower, goto-tower, "module:Class", a Task object, or None:
+                   reward 0 (envs/tasks.py)
     size           (width, height) of the observation, area-averaged; default the world's own
     device, engine where and how frames are drawn; engine "auto" takes the fastest exact one
     steps          denoising steps per frame, at noise levels that the world was trained at

@@ -8,7 +8,7 @@ from the frame (`needs_frame`) and comes with its game, named as "module:Class".
 |-----------|-------------------------------------------------------|
 | `explore` | 1 for every 4 m x 4 m cell entered for the first time |
 | `travel`  | metres farther from the start than ever before        |
-| `chop`    | 1 for every tree trunk block dug                      |
+| `chop`    | 1 for every tree trunk block dug (real game only)     |
 | `dig`     | 1 for every block dug, trunks and leaves included     |
 | none      | 0                                                     |
 
@@ -163,6 +163,7 @@ class Chop(Dig):
     """Reward for every trunk block dug."""
 
     name = "chop"
+    needs_nodes = True
 
     def counts(self, event: EventLike) -> bool:
         return event.kind == "dig" and is_trunk(event.name)

@@ -516,3 +516,8 @@ def test_undo_takes_back_held_actions_whole(tiny_world_path: Path) -> None:
 def test_a_log_of_held_actions_is_refused(tiny_world_path: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="log with frame_skip=1"):
         make(tiny_world_path, frame_skip=3, log=tmp_path / "log")
+
+
+def test_a_task_that_asks_what_was_dug_is_refused_where_the_world_does_not_say() -> None:
+    with pytest.raises(WorldError, match="'chop' needs names of dug blocks"):
+        gymnasium.make("NFD-Minecraft-v0", task="chop")
