@@ -235,10 +235,11 @@ def save(scores: Sequence[Score], out: Path, command: str) -> None:
 def table(scores: Sequence[Score]) -> dict[str, Any]:
     rows = [
         [one.policy, one.setup["env"], one.interval.mean, one.interval.low, one.interval.high,
-         len(one.episodes)]
+         float(np.mean([episode.terminated for episode in one.episodes])), len(one.episodes)]
         for one in scores
     ]  # fmt: skip
-    return {"columns": ["policy", "world", "return", "low", "high", "episodes"], "rows": rows}
+    columns = ["policy", "world", "return", "low", "high", "ended by the task", "episodes"]
+    return {"columns": columns, "rows": rows}
 
 
 def plot(scores: Sequence[Score], path: Path) -> None:
