@@ -52,7 +52,7 @@ CRAFTER = FlatRecipe(
     pose=PoseLog(names=("position", "clock"), scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0)),
     memory=TileSizes(),
     loss=TokenLoss(),
-    distil=DistilLoss(teacher=(1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.5, 0.3), minutes=20.0),
+    distil=DistilLoss(teacher=(1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.5, 0.3), minutes=80.0),
     loop=LoopConfig(minutes=95.0, lr=3e-3, ema=0.998, compile=True),
     frames=3,
     batch=12,
