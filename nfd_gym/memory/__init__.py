@@ -28,6 +28,13 @@ class View(NamedTuple):
     # codes (B,N,C) in place of colour (B,0,...), where memory keeps codes; masks are coarser then
     code: Tensor | None = None
 
+    def of(self, rows: Tensor) -> "View":
+        """The views of some environments (R,)."""
+        return View(
+            self.colour[rows], self.nearness[rows], self.sharp[rows], self.edited[rows],
+            self.open[rows], None if self.code is None else self.code[rows],
+        )  # fmt: skip
+
 
 class Pointed(NamedTuple):
     """What the middle of a view shows."""

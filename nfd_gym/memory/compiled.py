@@ -12,27 +12,32 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 TINY = np.float32(1e-7)  # a ray that crosses no plane of an axis is as slow along it
 
+Loop = Callable[..., Any]
+
 try:
     import numba
 
-    inlined: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy")
+    HAS_NUMBA = True
 except ImportError:  # an extra: pip install 'nfd_gym[cpu]'
-    numba = None
+    HAS_NUMBA = False
 
-    def inlined(loop: Callable[..., Any]) -> Callable[..., Any]:
-        """The loop in plain Python."""
+
+def inlined(loop: Loop) -> Loop:
+    """The loop compiled on first use; in plain Python without numba."""
+    if not HAS_NUMBA:
         return loop
+    made: Loop = numba.njit(cache=True, nogil=True, error_model="numpy")(loop)
+    return made
 
 
-def compiled(loop: Callable[..., Any]) -> Callable[..., Any] | None:
+def compiled(loop: Loop) -> Loop | None:
     """The loop compiled on first use; None without numba."""
-    return None if numba is None else inlined(loop)
+    return inlined(loop) if HAS_NUMBA else None
 
 
 @inlined
 def _end_of(
-    space: NDArray[np.uint8], start: Floats, rx: float, ry: float, rz: float, begin: float,
-    jumps: int,
+    space: NDArray[np.uint8], start: Floats, rx: Any, ry: Any, rz: Any, begin: Any, jumps: int
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Depth, cell and facing where one ray from a start (3,) in a grid ends; inf, -1 and 0 where
     it leaves the grid. Written out for each axis: this is where a picture's time goes."""
@@ -56,7 +61,7 @@ def _end_of(
     z = min(max(int(np.floor(sz + rz * length)), 0), nz - 1)
     side = 0
     for jump in range(jumps):
-        packed = np.int64(space[x, y, z])
+        packed: Any = np.int64(space[x, y, z])
         if packed == 0:
             if jump:
                 return length, (x * ny + y) * nz + z, side
@@ -107,10 +112,15 @@ def _shade(
     some parts (Q,2) of a pixel; right and down (3,) are its steps on the plane at depth 1."""
     none = np.float32(0.0)
     row = np.int64(slot[face])
-    if len(keys):
-        found = np.searchsorted(keys, face)
-        if found < len(keys) and keys[found] == face:
-            row = rows[found]
+    low, high = 0, len(keys)
+    while low < high:
+        half = (low + high) // 2
+        if keys[half] < face:
+            low = half + 1
+        else:
+            high = half
+    if low < len(keys) and keys[low] == face:
+        row = rows[low]
     if row < 0:
         return none, none, none, none
     axis = face % 6 // 2
@@ -184,7 +194,6 @@ def _picture(
             )
             face[i, j] = 6 * cell + facing if cell >= 0 else -1
             near[i, j] = np.float32(1.0) / depth[i, j]
-    part = np.empty((4, 5), np.float32)
     for i in range(height):
         for j in range(width):
             x, y = np.float32(j + 0.5 - width / 2), np.float32(i + 0.5 - height / 2)
@@ -193,24 +202,33 @@ def _picture(
                 for k in range(max(i - 1, 0), min(i + 2, height)):
                     for m in range(max(j - 1, 0), min(j + 2, width)):
                         nearest = max(nearest, near[k, m])
+                red = green = blue = np.float32(0)
+                least_far = far = least_known = known = np.float32(np.inf)
                 for q in range(4):
                     for k in range(3):
                         ray[k] = forward[k] + (x + quarters[q, 0]) * right[k]
                         ray[k] += (y + quarters[q, 1]) * down[k]
-                    far, cell, facing = _end_of(
+                    away, cell, facing = _end_of(
                         space, start, ray[0], ray[1], ray[2], np.float32(before / nearest), jumps
                     )
                     if cell >= 0:
-                        part[q, :4] = _shade(
-                            6 * cell + facing, ray, far, eye, right, down, slot, keys, rows,
+                        r, g, b, sure = _shade(
+                            6 * cell + facing, ray, away, eye, right, down, slot, keys, rows,
                             textures, finest, middle,
                         )  # fmt: skip
                     else:
-                        part[q, :4] = _beyond(ray, sky)
-                    part[q, 4] = far
-                for k in range(3):
-                    colour[i, j, k] = part[:, k].mean()
-                sharp[i, j], depth[i, j] = np.sort(part[:, 3])[1], np.sort(part[:, 4])[1]
+                        r, g, b, sure = _beyond(ray, sky)
+                    red, green, blue = red + r, green + g, blue + b
+                    # of depth and sharpness the second of four
+                    far = min(far, max(least_far, away))
+                    least_far = min(least_far, away)
+                    known = min(known, max(least_known, sure))
+                    least_known = min(least_known, sure)
+                share = np.float32(0.25)
+                colour[i, j, 0], colour[i, j, 1], colour[i, j, 2] = (
+                    red * share, green * share, blue * share,
+                )  # fmt: skip
+                sharp[i, j], depth[i, j] = known, far
                 continue
             for k in range(3):
                 ray[k] = forward[k] + x * right[k] + y * down[k]

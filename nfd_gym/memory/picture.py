@@ -13,11 +13,10 @@ def close_pinholes(colour: Tensor, depth: Tensor, sharp: Tensor) -> tuple[Tensor
     """One-pixel gaps of colour (3,H,W), depth (H,W), sharp (H,W), closed from both sides."""
     if pinholes is None or depth.device.type != "cpu":
         return _close_pinholes_batched(colour, depth, sharp)
-    out = tuple(
-        part.clone(memory_format=torch.contiguous_format) for part in (colour, depth, sharp)
-    )
-    pinholes(*(part.numpy() for part in out), BEHIND)
-    return out
+    colour = colour.clone(memory_format=torch.contiguous_format)
+    depth, sharp = depth.clone(), sharp.clone()
+    pinholes(colour.numpy(), depth.numpy(), sharp.numpy(), BEHIND)
+    return colour, depth, sharp
 
 
 def _close_pinholes_batched(

@@ -115,9 +115,13 @@ def predict(
         rows = asked.nonzero()[:, 0]
         if not len(rows):
             return WorldState(*picture, move.pose, move.motion, memory, edit)
-        some = View(*(part if part is None else part[rows] for part in view))
         drawn = draw(
-            world, some, move.pose[rows], control[rows], noise[rows], cache.beside(len(rows))
+            world,
+            view.of(rows),
+            move.pose[rows],
+            control[rows],
+            noise[rows],
+            cache.beside(len(rows)),
         )
         for whole, part in zip(picture, drawn, strict=True):
             whole[rows] = part
