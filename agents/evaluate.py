@@ -33,7 +33,6 @@ from nfd_gym.eval.video import write_mp4
 from nfd_gym.runtime.threads import settle
 
 FPS = 20.0
-HELD_OUT_WORLD = 90_001  # of the real game: in no recording and in no training
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m agents.evaluate", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter, conflict_handler="resolve",
     )  # fmt: skip
-    add_arguments(parser, lanes=4, horizon=400, world_seed=HELD_OUT_WORLD, split="test")
+    add_arguments(parser, lanes=4, horizon=400, split="test")
     add_scoring_arguments(parser)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for scores and films")

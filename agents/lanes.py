@@ -42,7 +42,6 @@ class Setup:
     max_drift: float | None = None  # of a dream: truncate when it is that odd
     device: str = "cpu"
     engine: str = "auto"
-    world_seed: int = 50_001  # of the real game: a world of its own, in no recording
 
     def __post_init__(self) -> None:
         if min(self.lanes, self.horizon, self.stack, self.repeat) < 1:
@@ -111,7 +110,6 @@ def _real(setup: Setup, size: tuple[int, int] | None) -> gymnasium.Env[Any, Any]
         given = {
             "task": setup.task or TASK,
             "action_space": setup.action_space,
-            "world_seed": setup.world_seed,
         }
     env = gymnasium.make(
         setup.env, max_episode_steps=setup.horizon, render_mode="rgb_array", **given
@@ -172,8 +170,6 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     add("--max-drift", type=float, help="end a dream that is this many times odder than reality")
     add("--device", default=usual.device, help="cpu or cuda, of the dream and of the policy (cpu)")
     add("--engine", default=usual.engine, help=f"how the dream is drawn ({usual.engine})")
-    add("--world-seed", type=int, default=usual.world_seed,
-        help=f"world of the real game ({usual.world_seed})")  # fmt: skip
 
 
 def setup_of(args: argparse.Namespace) -> Setup:

@@ -23,8 +23,8 @@ class ThreadVectorEnv(SyncVectorEnv):
     """
 
     def __init__(self, env_fns: Sequence[Callable[[], gymnasium.Env[Any, Any]]]) -> None:
+        self._pool = ThreadPoolExecutor(len(env_fns), "lane")  # first: an env may refuse
         super().__init__(env_fns, autoreset_mode=AutoresetMode.SAME_STEP)
-        self._pool = ThreadPoolExecutor(self.num_envs, "lane")
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None

@@ -11,7 +11,6 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     seed = args.seed + team.rank * setup.lanes  # every lane of every rank has a seed of its own
 
     # 1. Lanes, and a policy that sees them.
-    lanes = make_lanes(replace(setup, world_seed=setup.world_seed + team.rank))
+    lanes = make_lanes(setup)
     model = TeamPPO(
         "CnnPolicy",
         lanes,

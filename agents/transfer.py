@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from agents.evaluate import (
-    HELD_OUT_WORLD,
     Episode,
     Score,
     add_scoring_arguments,
@@ -230,7 +229,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m agents.transfer", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    add_arguments(parser, lanes=4, horizon=400, world_seed=HELD_OUT_WORLD, split="test")
+    add_arguments(parser, lanes=4, horizon=400, split="test")
     add_scoring_arguments(parser)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for scores, table and plot")

@@ -13,6 +13,7 @@ from agents.lanes import Setup, make_vector
 from agents.rivals import make_rival
 from agents.threads import ThreadVectorEnv
 from nfd_gym.data.video import index_video
+from nfd_gym.games.luanti.install import check
 from tests.agents.conftest import Counter
 
 
@@ -142,3 +143,10 @@ def test_an_interrupted_comparison_continues_and_changed_settings_do_not(
     monkeypatch.setattr(transfer, "score", count)
     assert transfer.main(words) == 0 and not asked
     assert transfer.main([*words, "--seed", "1"]) == 0 and len(asked) == 2  # dream is real here
+
+
+@pytest.mark.skipif(bool(check()), reason="; ".join(check()) or "installed")
+def test_policies_are_scored_on_the_real_island() -> None:
+    setup = Setup(env="Luanti-v0", task="goto-tower", lanes=1, horizon=8)
+    scored = evaluate.score(make_rival("noop"), setup, 1, seed=4)
+    assert scored.episodes[0].ticks == 8
