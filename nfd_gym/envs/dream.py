@@ -112,8 +112,7 @@ class Dream:
         most = self.how.max_episode_steps or np.inf
         for tick in range(self.how.frame_skip):
             before = (self._task_states(), self.elapsed)
-            last = tick == self.how.frame_skip - 1
-            self.session.advance(vectors, shown=last or self._watches)
+            self.session.advance(vectors, self._watches or tick == self.how.frame_skip - 1)
             self._past.append(before)
             self.elapsed = self.elapsed + 1
             eyes, events = self._eyes(), self._events()
@@ -329,7 +328,7 @@ class Dream:
         for needed, there, what in (
             ("needs_position", self.world.needs_poses, "positions"),
             ("needs_events", bool(self.world.body.edits), "events"),
-            ("needs_nodes", _names_dug(self.world.body.edits), "names of dug blocks"),
+            ("needs_nodes", "dig" not in self.world.body.edits, "names of dug blocks"),
         ):
             if getattr(task, needed, False) and not there:
                 raise WorldError(
@@ -345,11 +344,6 @@ class Dream:
     def _set_task_states(self, states: list[Any]) -> None:
         for task, state in zip(self.tasks, states, strict=True):
             task.set_state(state)
-
-
-def _names_dug(edits: Sequence[str]) -> bool:
-    """Whether a body's events say which block was dug."""
-    return any(edit.startswith("dig ") for edit in edits)
 
 
 def _position(eye: tuple[float, ...] | None) -> tuple[float, float, float] | None:
