@@ -65,8 +65,9 @@ class Setup:
 
 def make_lanes(setup: Setup) -> VecEnv:
     """The VecEnv that SB3 trains in: episodes counted by VecMonitor, pictures stacked."""
-    vector = make_vector(setup, setup.view, setup.repeat if setup.dreams else 1)
-    lanes: VecEnv = VecMonitor(SB3Vec(vector, 1 if setup.dreams else setup.repeat))
+    held = setup.repeat if setup.dreams else 1  # ticks that the env itself holds an action
+    vector = make_vector(setup, setup.view, held)
+    lanes: VecEnv = VecMonitor(SB3Vec(vector, setup.repeat // held))
     if setup.blank:
         lanes = Blank(lanes)
     return VecFrameStack(lanes, setup.stack) if setup.stack > 1 else lanes

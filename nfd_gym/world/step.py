@@ -99,10 +99,8 @@ def predict(
     which there is something to draw; the frames are the same.
     """
     how = world.settings
-    move = world.body.move(world.memory, state, action, noise)
-    memory = world.memory.edit(state.memory, move.edit)
+    move, memory, edit = act(world, state, action, noise)
     view = world.memory.read(memory, state.frame, move.pose)
-    edit = no_edit(action) if move.edit is None else move.edit
     kept = how.trust == 0 and view.nearness.shape[1] > 0  # what memory knows stays as it is
     control = torch.cat([action, move.control], dim=-1)
     asked = torch.ones(len(action), dtype=torch.bool, device=action.device)
@@ -128,6 +126,15 @@ def predict(
     frame, nearness, _ = picture
     memory = world.memory.write(memory, view, frame, nearness, move.pose)
     return WorldState(*picture, move.pose, move.motion, memory, edit)
+
+
+def act(
+    world: Parts, state: WorldState, action: Tensor, noise: Tensor | None = None
+) -> tuple[Move, MemoryState, Edit]:
+    """The body's move under `action` (B,A), memory after its edit, and that edit."""
+    move = world.body.move(world.memory, state, action, noise)
+    memory = world.memory.edit(state.memory, move.edit)
+    return move, memory, no_edit(action) if move.edit is None else move.edit
 
 
 Picture = tuple[Tensor, Tensor, Tensor]  # frame uint8 (B,H,W,3), nearness (B,H,W), latents (B,N,C)
@@ -164,9 +171,7 @@ def drawn_alone(world: Parts, cache: FrameCache) -> bool:
 @torch.no_grad()
 def unseen(world: Parts, state: WorldState, action: Tensor) -> WorldState:
     """The state after `action` (B,A) in a world that is `drawn_alone`, the old frame on show."""
-    move = world.body.move(world.memory, state, action)
-    memory = world.memory.edit(state.memory, move.edit)
-    edit = no_edit(action) if move.edit is None else move.edit
+    move, memory, edit = act(world, state, action)
     return state._replace(pose=move.pose, motion=move.motion, memory=memory, edit=edit)
 
 
