@@ -30,7 +30,7 @@ class RecordSettings:
     """How an environment is recorded."""
 
     seed: int = 0  # of the first episode; the next ones count up
-    episode_frames: int = 2000  # longer episodes are cut into clips of this length
+    episode_frames: int | None = None  # longest clip; None: 2000, or as the game's players choose
     crf: int | None = None  # x264 quality, 0 is lossless; None: 18, with depth 14
     gop: int = 10  # frames from one key frame to the next
     fps: float | None = None  # None: the environment's render_fps
@@ -38,6 +38,8 @@ class RecordSettings:
 
 # environment id -> records with the game's own players; returns the exit code
 Recorders = Mapping[str, Callable[[argparse.Namespace], int]]
+
+LONGEST = 2000
 
 PRESETS = {"default": RecordSettings(), "lossless": RecordSettings(crf=0)}
 
@@ -116,7 +118,7 @@ def record(
                 name = f"{stem}-{seed:06d}"
                 if name not in writer:
                     env.action_space.seed(seed)
-                    length = min(chosen.episode_frames, frames - done)
+                    length = min(chosen.episode_frames or LONGEST, frames - done)
                     done += record_episode(
                         env, act, writer, name, frames=length, seed=seed, progress=bar.add
                     )

@@ -16,6 +16,7 @@ import torch
 from nfd_gym.actions import KeysAndMouse
 from nfd_gym.data import Source, open_source
 from nfd_gym.eval import flat, results
+from nfd_gym.eval.frechet import frechet, latent_features
 from nfd_gym.eval.metrics import psnr
 from nfd_gym.eval.staying import (
     NEAR,
@@ -32,7 +33,7 @@ from nfd_gym.runtime.open_world import open_world
 from nfd_gym.shipped import DEFAULT_WORLD
 from nfd_gym.world import World
 
-AT = (1, 16, 64, 256, 500)
+AT = (1, 16, 64, 256, 500, 1000)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,14 +74,14 @@ def main(args: argparse.Namespace) -> int:
 
 def free_table(world: World, source: Source, runs: int, frames: int, engine: str) -> dict[str, Any]:
     """PSNR by frame: dream, where its eye is within a quarter block of the game's, memory alone."""
-    made, alone, still = [], [], []
+    made, alone, still = list[Replay](), [], []
     for index in range(min(runs, len(source.names))):
         clip = source.read(index)
         made.append(replay(world, clip, frames, engine))
         alone.append(memory_alone(world, made[-1]))
         first = np.repeat(clip.frames[:1], len(made[-1].frames), 0)
         still.append(psnr(first, made[-1].clip.frames))
-    rows = []
+    rows, last = [], 0
     for frame, figures in free_runs(made, AT):
         near = slice(max(1, frame - 4), frame + 4)
         long = [k for k, run in enumerate(made) if len(run.frames) > frame + 4]
@@ -88,12 +89,32 @@ def free_table(world: World, source: Source, runs: int, frames: int, engine: str
             frame, figures["runs"], figures["db"], figures["db_where_pose_agrees"],
             figures["pose_agrees"], float(np.mean([alone[k][near].mean() for k in long])),
             float(np.mean([still[k][near].mean() for k in long])), figures["edge_ratio"],
+            *distances(world, [made[k] for k in long], last + 1, frame),
         ])  # fmt: skip
+        last = frame
     columns = [
         "frame", "runs", "dream dB", f"dB, eye within {NEAR} m", "share within",
         "memory at the game's pose, no net, dB", "first frame dB", "edges / real",
+        "Frechet since the row above", "Frechet of the recordings",
     ]  # fmt: skip
     return {"columns": columns, "rows": filled(rows)}
+
+
+def distances(world: World, runs: list[Replay], first: int, last: int) -> tuple[float, float]:
+    """Frechet distance of frames first..last of every second run from those of the recordings of
+    the other runs: dreamt, and as recorded."""
+    if len(runs) < 4 or last - first < 3:
+        return math.nan, math.nan
+    span = slice(first, last + 1)
+    dreamt, same, others = (
+        latent_features(world.tokenizer, np.concatenate(frames))
+        for frames in (
+            [run.frames[span] for run in runs[::2]],
+            [run.clip.frames[span] for run in runs[::2]],
+            [run.clip.frames[span] for run in runs[1::2]],
+        )
+    )
+    return frechet(dreamt, others), frechet(same, others)
 
 
 def filled(rows: list[list[Any]]) -> list[list[Any]]:

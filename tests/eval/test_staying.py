@@ -5,15 +5,16 @@ import pytest
 
 from nfd_gym.actions import Camera, KeysAndMouse
 from nfd_gym.data.clip import Clip, Event
+from nfd_gym.eval.report import distances
 from nfd_gym.eval.staying import NEAR, REST, Replay, back, cubes, drift, edited_region, free_runs
 
 COUNT, SIZE = 40, (32, 48)
 CELL = (0, 0, 4)  # straight ahead
 
 
-def run(change=lambda frames: frames, off=0.0, edits=True) -> Replay:
+def run(change=lambda frames: frames, off=0.0, edits=True, seed=0) -> Replay:
     """A replay beside its own recording, changed; the eye `off` metres aside."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     frames = random.integers(0, 256, (COUNT, *SIZE, 3), dtype=np.uint8)
     pose = np.zeros((COUNT, 5), np.float32)
     clip = Clip(
@@ -81,3 +82,11 @@ def test_free_runs_tell_runs_whose_eye_has_left_the_games():
     ((frame, figures),) = free_runs([run(), run(off=2 * NEAR)], at=(16, 500))
     assert frame == 16 and figures["runs"] == 2.0 and figures["pose_agrees"] == 0.5
     assert figures["db_where_pose_agrees"] == 60.0 and figures["edge_ratio"] == 1.0
+
+
+def test_a_dream_like_the_game_is_as_far_from_other_recordings_as_the_game(camera_world):
+    same, recorded = distances(camera_world, [run(seed=seed) for seed in range(4)], 1, 30)
+    assert same == recorded
+    grey = [run(lambda frames: frames // 4 + 96, seed=seed) for seed in range(4)]
+    assert distances(camera_world, grey, 1, 30)[0] > 2 * recorded
+    assert np.isnan(distances(camera_world, grey[:3], 1, 30)).all()

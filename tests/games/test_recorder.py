@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nfd_gym.data.sources import open_source
+from nfd_gym.errors import UsageError
 from nfd_gym.games.luanti import recorder
 from nfd_gym.games.luanti.gate import GameDied
 from nfd_gym.games.luanti.probes import PROBES
@@ -90,6 +91,14 @@ def test_frames_depth_poses_and_events_belong_together(tmp_path: Path) -> None:
     ]
     counter = clip.frames[:, 2, 2, 0].astype(int)
     assert np.abs(counter - np.arange(300) % 200).max() < 12  # lossy video, right order
+
+
+def test_clips_are_as_long_as_asked(tmp_path: Path) -> None:
+    hours = 130 / recorder.TICKS_PER_HOUR
+    Recorder(Recording(out=tmp_path, hours=hours, size=SIZE, length=70)).run()
+    assert open_source(tmp_path).lengths == [70, 70]
+    with pytest.raises(UsageError, match="at least 2, got 1"):
+        Recording(out=tmp_path, hours=hours, length=1)
 
 
 def test_it_continues_and_never_records_a_clip_twice(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class Recording:
     hours: float = 0.0
     workers: int = 1
     seed: int = 1
+    length: int | None = None  # ticks of every clip; None: a draw from LENGTHS
     size: tuple[int, int] = SIZE
     crf: int = CRF
     gop: int = 10
@@ -59,6 +60,8 @@ class Recording:
                 "hours must be above 0, workers and seed at least 1, got "
                 f"{self.hours}, {self.workers} and {self.seed}."
             )
+        if self.length is not None and self.length < 2:
+            raise UsageError(f"episode_frames must be at least 2, got {self.length}.")
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,9 @@ class Recorder:
         self.steps = [0] * settings.workers  # of this run, those of lost clips included
         self.counts: Counter[str] = Counter()  # of this run's clips: digs, places by kind, ...
         self.errors: list[str] = []
-        self._plans = probe_plans() if settings.probes else mix_plans(settings.seed)
+        self._plans = (
+            probe_plans() if settings.probes else mix_plans(settings.seed, settings.length)
+        )
         self._lock = threading.Lock()
 
     @property
@@ -234,13 +239,13 @@ def _count(counts: Counter[str], action: dict[str, Any], info: dict[str, Any], e
         counts["still"] += 1
 
 
-def mix_plans(seed: int) -> Iterator[Plan]:
-    """Without end: clip after clip of the mix, from number `seed` on."""
+def mix_plans(seed: int, ticks: int | None = None) -> Iterator[Plan]:
+    """Without end: clip after clip of the mix, from number `seed` on; of `ticks` where given."""
     for number in range(seed, 2**31):
         rng = np.random.default_rng(number)
         player = MIX[number % len(MIX)]
         length, place = int(rng.integers(*LENGTHS)), start(rng)
-        yield Plan(f"island-{number:07d}-{player.name}", number, player, length, place)
+        yield Plan(f"island-{number:07d}-{player.name}", number, player, ticks or length, place)
 
 
 def probe_plans() -> Iterator[Plan]:
@@ -273,6 +278,7 @@ def main(args: argparse.Namespace) -> int:
         hours=args.frames / TICKS_PER_HOUR if args.hours is None else args.hours,
         workers=args.workers,
         seed=max(1, chosen.seed),
+        length=chosen.episode_frames,
         gop=chosen.gop,
         probes=args.probes,
     )
