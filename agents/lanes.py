@@ -15,6 +15,7 @@ from agents.rivals import GREY
 from agents.sb3_vec import SB3Vec
 from agents.threads import ThreadVectorEnv
 from nfd_gym.actions import ActionCodec
+from nfd_gym.envs.config import STARTS
 from nfd_gym.envs.tasks import TASKS
 from nfd_gym.envs.vector_env import NFDVectorEnv
 from nfd_gym.errors import UsageError
@@ -31,6 +32,7 @@ class Setup:
     env: str = "NFD-Minecraft-v0"
     world: str | World | None = None  # of a dream; None: the one that the id names
     task: str | None = None  # None: the one that the id names, else "explore"
+    starts: str = "clips"  # of a dream; "anywhere": places of the island, as the game begins
     split: str | None = "train"  # start clips of a dream; scores are made on "test"
     action_space: str = "discrete"
     lanes: int = 16
@@ -87,6 +89,7 @@ def make_vector(
         raise UsageError(f"{setup.env} names no world; give --world FOLDER.")
     given |= {
         "task": setup.task or given.get("task", TASK),
+        "starts": setup.starts,
         "split": setup.split,
         "action_space": setup.action_space,
         "max_episode_steps": setup.horizon,
@@ -155,6 +158,8 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     add("--world", help="world folder or name of a dream (default: the one that the id names)")
     add("--task", default=usual.task, choices=tuple(TASKS),
         help=f"of the island (the id's own, else {TASK})")  # fmt: skip
+    add("--starts", default=usual.starts, choices=STARTS,
+        help=f"of a dream: its clips, or anywhere on the island ({usual.starts})")  # fmt: skip
     add("--split", default=usual.split,
         help=f"start clips of a dream: train, test or openings ({usual.split})")  # fmt: skip
     add("--action-space", default=usual.action_space,

@@ -12,6 +12,8 @@ from nfd_gym.errors import ArgumentError, UsageError
 from nfd_gym.runtime.starts import Start
 from nfd_gym.settings import nearest
 
+STARTS = ("clips", "anywhere")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DreamSettings:
@@ -24,6 +26,7 @@ class DreamSettings:
     engine: str = "auto"
     steps: int | None = None
     speculate: str = "off"
+    starts: str = "clips"
     start_index: int = 0
     num_starts: int | None = None
     split: str | None = None
@@ -36,6 +39,8 @@ class DreamSettings:
     def __post_init__(self) -> None:
         if self.max_drift is not None and not self.max_drift > 0:
             raise UsageError(f"max_drift must be above 0 (1 is ordinary), got {self.max_drift}.")
+        if self.starts not in STARTS:
+            raise UsageError(f"starts is one of {', '.join(STARTS)}, got {self.starts!r}.")
         for name in ("max_episode_steps", "frame_skip"):
             value = getattr(self, name)
             if value is not None and value < 1:

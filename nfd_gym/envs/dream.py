@@ -24,7 +24,7 @@ from nfd_gym.runtime.checks import depth_units
 from nfd_gym.runtime.open_world import open_world
 from nfd_gym.runtime.resize import resize
 from nfd_gym.runtime.session import Session
-from nfd_gym.runtime.starts import starts_of
+from nfd_gym.runtime.starts import start_anywhere, starts_of
 from nfd_gym.runtime.state import StateError
 from nfd_gym.world import World, WorldError
 
@@ -89,9 +89,7 @@ class Dream:
             if own is not None:
                 begun[env] = ResetResult(own, seed, None)
             else:
-                index = options.get("start")
-                index = self._draw_start(rngs[env]) if index is None else int(index)
-                begun[env] = ResetResult(self.starts.clip(index), seed, index)
+                begun[env] = self._drawn(rngs[env], options.get("start"), seed)
         for length in {len(one.start.frames) for one in begun.values()}:
             self._begin({k: one for k, one in begun.items() if len(one.start.frames) == length})
         self.begun |= begun
@@ -238,9 +236,13 @@ class Dream:
             mask,
         )
 
-    def _draw_start(self, rng: np.random.Generator) -> int:
-        indices = self._range()
-        return indices[int(rng.integers(len(indices)))]
+    def _drawn(self, rng: np.random.Generator, index: Any, seed: int) -> ResetResult:
+        """The start clip that is asked for, or a drawn one, or a drawn place."""
+        if index is None and self.how.starts == "anywhere":
+            return ResetResult(start_anywhere(self.world, rng), seed, None)
+        if index is None:
+            index = rng.choice(self._range())
+        return ResetResult(self.starts.clip(int(index)), seed, int(index))
 
     def _range(self) -> list[int]:
         """Indices of the start clips that episodes begin from."""

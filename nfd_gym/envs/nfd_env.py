@@ -34,6 +34,8 @@ class NFDEnv(gymnasium.Env[Frame, Any]):
     steps          denoising steps per frame, at noise levels that the world was trained at
     speculate      off, ahead, auto (all show the same frames) or parallel, whose frames differ and
                    depend on measured times (runtime/speculate.py)
+    starts         "clips": episodes begin from the world's start clips; "anywhere": at a place of
+                   the open land, where the world's memory holds one (the island)
     start_index, num_starts   which start clips episodes begin from
     split          "train", "test" or another part that the world has (Crafter: "openings", first
                    pictures of the game): only start clips of it; None: all

@@ -9,14 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.actions import ActionCodec
+from nfd_gym.envs.place import Place
 from nfd_gym.errors import UsageError
 from nfd_gym.runtime.forked import about_to_run
 from nfd_gym.runtime.resize import resize, resize_depth
-from nfd_gym.runtime.starts import Start, drawn_start
+from nfd_gym.runtime.starts import Start, drawn_start, placed_start
 from nfd_gym.settings import nearest
 from nfd_gym.world import World
 
-OPTIONS = ("frames", "actions", "depth", "eye", "start", "state")
+OPTIONS = ("frames", "actions", "depth", "eye", "start", "state", "place")
 
 
 def own_start(
@@ -32,6 +33,10 @@ def own_start(
         if len(options) > 1:
             raise UsageError("give options['state'] alone: the frame is drawn from it.")
         return drawn_start(world, np.asarray(options["state"], np.float64))
+    if "place" in options:
+        if len(options) > 1:
+            raise UsageError("give options['place'] alone: the frame is drawn there.")
+        return at_place(world, options["place"])
     if "frames" not in options:
         if beside := [name for name in ("actions", "depth", "eye") if name in options]:
             raise UsageError(f"options {beside} describe frames; give 'frames' too.")
@@ -66,6 +71,17 @@ def own_start(
     about_to_run()
     pictures = resize(torch.from_numpy(np.ascontiguousarray(frames[tail])), world.size).numpy()
     return Start(pictures, vectors[tail], depth[tail], eye[tail])
+
+
+def at_place(world: World, place: Any) -> Start:
+    """The start at a place given as {"position", "yaw", "pitch"}."""
+    if not isinstance(place, Mapping):
+        raise UsageError(
+            "options['place'] is a position and angles, such as "
+            f'{{"position": (10, -3), "yaw": 90}}, got {place!r}.'
+        )
+    where = Place.parse(place)
+    return placed_start(world, where.position, where.yaw, where.pitch)
 
 
 def _depth(depth: Any, frames: NDArray[np.uint8], world: World) -> NDArray[np.uint16]:

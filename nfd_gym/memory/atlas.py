@@ -96,6 +96,26 @@ class Atlas:
             away[:, y] = np.where(tops[:, y], 0, np.minimum(above + 1, 100))
         return away
 
+    @cached_property
+    def open_ground(self) -> NDArray[np.int64]:
+        """Cells (N,3) of open land: the one filmed top of their column, of which no side that looks
+        down was filmed (a roof, a crown), higher than most columns (a sea)."""
+        sides = (self.slot.view(*self.shape, 6) >= 0).cpu().numpy()
+        single = (sides[..., 3].sum(1) == 1) & ~sides[..., 2].any(1)
+        height = sides[..., 3].argmax(1)
+        columns = np.argwhere(single & (height > np.bincount(height[single], minlength=1).argmax()))
+        cells = np.stack([columns[:, 0], height[tuple(columns.T)], columns[:, 1]], 1)
+        return np.asarray(cells + self.low.cpu().numpy(), np.int64)
+
+    def highest(self, x: int, z: int) -> int | None:
+        """Height of the highest top that was filmed in a column; None where there is none."""
+        column, low = [x, 0, z], self.low.cpu().numpy()
+        at = np.array(column) - low
+        if (at[[0, 2]] < 0).any() or (at[[0, 2]] >= np.array(self.shape)[[0, 2]]).any():
+            return None
+        tops = self.slot.view(*self.shape, 6)[at[0], :, at[2], 3].cpu().numpy() >= 0
+        return int(np.flatnonzero(tops)[-1] + low[1]) if tops.any() else None
+
     def below_surface(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many cells (...) lie between cells (...,3) and the open air above them."""
         at = np.clip(cells - self.low.cpu().numpy(), 0, np.array(self.shape) - 1)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nfd_gym.data import Source
 from nfd_gym.errors import UsageError
 from nfd_gym.model.pixels import to_uint8
+from nfd_gym.runtime.checks import depth_units
 from nfd_gym.runtime.forked import about_to_run
 from nfd_gym.runtime.resize import resize, resize_depth
 from nfd_gym.world import World, WorldError
@@ -119,6 +120,44 @@ def drawn_start(world: World, state: NDArray[np.float64]) -> Start:
     frame = to_uint8(drawn(posed(torch.from_numpy(state).float()[None]))).numpy()
     noop = world.codec.encode(world.codec.noop())[None]
     return Start(frame, noop, np.zeros((1, 0, 0), np.uint16), np.zeros((1, 0), np.float32))
+
+
+def placed_start(
+    world: World, position: tuple[float, float | None, float], yaw: float, pitch: float
+) -> Start:
+    """The start at a place of the filmed land: feet at `position` (on the highest ground where y is
+    None), drawn as memory shows it."""
+    atlas = getattr(world.memory, "atlas", None)
+    if atlas is None or not world.game.get("camera"):
+        raise UsageError(
+            f"world {world.name!r} cannot begin at a place: its memory holds no filmed land; give "
+            "options={'start': i} or options['frames']."
+        )
+    x, y, z = position
+    if y is None:
+        top = atlas.highest(round(x), round(z))
+        if top is None:
+            raise UsageError(f"nothing was filmed of the place ({x:g}, {z:g}); name another.")
+        y = top + 0.5
+    eye = [x, y + world.game["camera"]["eye_height"], z, yaw, pitch]
+    about_to_run()
+    pose = torch.tensor([eye], dtype=torch.float32)
+    view = world.memory.read(world.memory.empty(1), torch.zeros(0), pose)
+    noop = world.codec.encode(world.codec.noop())[None]
+    frame = to_uint8(view.colour).numpy()
+    return Start(frame, noop, depth_units(view.nearness[:, 0]), pose.numpy())
+
+
+def start_anywhere(world: World, rng: np.random.Generator) -> Start:
+    """The start at a place under the open sky, any direction of view."""
+    atlas = getattr(world.memory, "atlas", None)
+    ground = np.zeros((0, 3)) if atlas is None else atlas.open_ground
+    if not len(ground):
+        raise UsageError(
+            f"world {world.name!r} knows no open land; begin from its clips (starts='clips')."
+        )
+    x, y, z = ground[int(rng.integers(len(ground)))].tolist()
+    return placed_start(world, (x, y + 0.5, z), float(rng.integers(-180, 180)), 5.0)
 
 
 def _close(source: Any) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nfd_gym.envs.place import Place
 from nfd_gym.games.luanti import folder as folders
 from nfd_gym.games.luanti import install, textures
 from nfd_gym.games.luanti.folder import PREFIX, DamagedGame, create, sweep
 from nfd_gym.games.luanti.gate import GameDied, Gate
 from nfd_gym.games.luanti.hands import Hands
-from nfd_gym.games.luanti.places import BIOMES, Spot, Wish, command
+from nfd_gym.games.luanti.places import BIOMES, Wish, command
 from nfd_gym.games.luanti.process import Supervised
 from nfd_gym.games.luanti.spec import view_fov
 
@@ -45,7 +46,7 @@ def test_options_hold_for_one_reset_and_typos_name_the_nearest() -> None:
     asked = wish.with_options({"place": "desert", "world_seed": 9})
     assert (asked.place, asked.world_seed, wish.with_options(None)) == ("desert", 9, wish)
     spot = wish.with_options({"place": {"position": (1, 2, 3), "yaw": 90}}).place
-    assert spot == Spot((1.0, 2.0, 3.0), 90.0, 5.0)
+    assert spot == Place((1.0, 2.0, 3.0), 90.0, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_wish_becomes_the_same_command_from_the_same_seed() -> None:
 
 
 def test_an_exact_place_is_mirrored_for_the_game() -> None:
-    asked = command(Wish(Spot((3.0, 9.0, -4.0), 90.0), "v7", 1), np.random.default_rng(0))
+    asked = command(Wish(Place((3.0, 9.0, -4.0), 90.0), "v7", 1), np.random.default_rng(0))
     assert asked["at"] == {"x": -3.0, "y": 9.0, "z": -4.0} and asked["yaw"] == -90.0
 
 

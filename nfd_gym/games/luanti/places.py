@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nfd_gym.envs.place import Place
 from nfd_gym.errors import UsageError
 from nfd_gym.games.luanti.folder import GAMES, MAPGENS
 from nfd_gym.games.luanti.spec import KINDS
@@ -23,36 +24,10 @@ HIGHEST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Spot:
-    """An exact place, in the env's coordinates and degrees. Without y (island only) the feet stand
-    on whatever is there."""
-
-    position: tuple[float, float | None, float]
-    yaw: float = 0.0
-    pitch: float = 5.0
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> "Spot":
-        known = ("position", "yaw", "pitch")
-        for key in values:
-            if key not in known:
-                raise UsageError(f"a place has no {key!r}; did you mean {nearest(key, known)!r}?")
-        position = np.asarray(values.get("position", ()), dtype=float)
-        angles = np.asarray([values.get("yaw", 0.0), values.get("pitch", 5.0)], dtype=float)
-        if position.shape not in ((2,), (3,)) or not np.isfinite([*position, *angles]).all():
-            raise UsageError(
-                "a place needs a position (x, y, z) or, on the island, (x, z), and finite angles, "
-                f'such as {{"position": (10, 8, -3), "yaw": 90}}, got {dict(values)!r}.'
-            )
-        height = float(position[1]) if len(position) == 3 else None
-        return cls((float(position[0]), height, float(position[-1])), *angles.tolist())
-
-
-@dataclass(frozen=True)
 class Wish:
-    """What a reset asks for: a biome's name, an exact Spot, or None for any good place."""
+    """What a reset asks for: a biome's name, an exact Place, or None for any good place."""
 
-    place: str | Spot | None
+    place: str | Place | None
     mapgen: str = "v7"
     world_seed: int = 1
     game: str = "minetest"
@@ -62,7 +37,7 @@ class Wish:
             raise UsageError(f"no game {self.game!r}; did you mean {nearest(self.game, GAMES)!r}?")
         if self.game == "island":
             self._check_island()
-        elif isinstance(self.place, Spot) and self.place.position[1] is None:
+        elif isinstance(self.place, Place) and self.place.position[1] is None:
             raise UsageError("Minetest Game's places need a position (x, y, z); y is missing.")
         if isinstance(self.place, str) and self.place not in KNOWN_BIOMES:
             close = nearest(self.place, KNOWN_BIOMES)
@@ -88,7 +63,7 @@ class Wish:
             if key not in OPTIONS:
                 raise UsageError(f"no option {key!r}; did you mean {nearest(key, OPTIONS)!r}?")
         if isinstance(changes.get("place"), Mapping):
-            changes["place"] = Spot.parse(changes["place"])
+            changes["place"] = Place.parse(changes["place"])
         if "world_seed" in changes:
             changes["world_seed"] = int(changes["world_seed"])
         return replace(self, **changes)
@@ -113,7 +88,7 @@ def command(wish: Wish, rng: np.random.Generator) -> dict[str, Any]:
         "items": bag(wish.game, rng),
         "seed": int(rng.integers(1, HIGHEST_SEED)),
     }
-    if isinstance(wish.place, Spot):
+    if isinstance(wish.place, Place):
         x, y, z = wish.place.position
         # The env mirrors x and yaw, so that Minecraft's formulas hold (see env.py).
         look = {"yaw": -wish.place.yaw, "pitch": wish.place.pitch}
