@@ -18,6 +18,7 @@ from nfd_gym.data import Source, open_source
 from nfd_gym.eval import flat, results
 from nfd_gym.eval.frechet import frechet, latent_features
 from nfd_gym.eval.metrics import psnr
+from nfd_gym.eval.places import places_table
 from nfd_gym.eval.staying import (
     NEAR,
     Replay,
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probes", type=Path, metavar="DIR", help="recorded probes (record --probes)"
     )
+    parser.add_argument(
+        "--places", type=int, metavar="N", help="begin at N places, beside the real game"
+    )
     parser.add_argument("--runs", type=int, default=12, help="free runs (default 12)")
     parser.add_argument("--frames", type=int, default=500, help="frames of a run (default 500)")
     parser.add_argument("--no-atlas", action="store_true", help="the dream without its atlas")
@@ -65,6 +69,10 @@ def main(args: argparse.Namespace) -> int:
             table = body_table(world, open_source(args.data), args.runs)
             told = f"{command} --data {args.data} --runs {args.runs}"
             print(results.markdown(results.keep(args, "body", {"table": table}, told)))
+    if args.places is not None:
+        table = places_table(world, args.places, args.engine)
+        told = f"{command} --places {args.places}"
+        print(results.markdown(results.keep(args, f"places{suffix}", {"table": table}, told)))
     if args.probes is not None:
         table = probe_table(world, open_source(args.probes), args.engine)
         told = f"{command} --probes {args.probes}"

@@ -127,7 +127,8 @@ def placed_start(
 ) -> Start:
     """The start at a place of the filmed land: feet at `position` (on the highest ground where y is
     None), drawn as memory shows it."""
-    atlas = getattr(world.memory, "atlas", None)
+    memory: Any = world.memory
+    atlas = getattr(memory, "atlas", None)
     if atlas is None or not world.game.get("camera"):
         raise UsageError(
             f"world {world.name!r} cannot begin at a place: its memory holds no filmed land; give "
@@ -142,7 +143,7 @@ def placed_start(
     eye = [x, y + world.game["camera"]["eye_height"], z, yaw, pitch]
     about_to_run()
     pose = torch.tensor([eye], dtype=torch.float32)
-    view = world.memory.read(world.memory.empty(1), torch.zeros(0), pose)
+    view = memory.read(memory.empty(1), torch.zeros(0), pose)
     noop = world.codec.encode(world.codec.noop())[None]
     frame = to_uint8(view.colour).numpy()
     return Start(frame, noop, depth_units(view.nearness[:, 0]), pose.numpy())
