@@ -86,10 +86,8 @@ class Dream:
         begun: dict[int, ResetResult] = {}
         for env in map(int, np.flatnonzero(mask)):
             seed = int(rngs[env].integers(2**63 - 1))  # first, so options do not change the noise
-            if own is not None:
-                begun[env] = ResetResult(own, seed, None)
-            else:
-                begun[env] = self._drawn(rngs[env], options.get("start"), seed)
+            drawn = None if own is None else ResetResult(own, seed, None)
+            begun[env] = drawn or self._drawn(rngs[env], options.get("start"), seed)
         for length in {len(one.start.frames) for one in begun.values()}:
             self._begin({k: one for k, one in begun.items() if len(one.start.frames) == length})
         self.begun |= begun

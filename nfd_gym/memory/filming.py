@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from nfd_gym.memory.atlas import LOOSE, NORMALS, SIDES, Faces
 from nfd_gym.memory.geometry import focal_length
 from nfd_gym.memory.sky import COLUMNS, ROWS, sky_cells
-from nfd_gym.memory.small_things import completed
 from nfd_gym.memory.texture import sample_places, whole_texels
 
 HORIZON = 1 / 250.0  # nearness below which a pixel is sky
@@ -208,7 +207,7 @@ class Filming:
         )
         thing = squares[cell] >= LEAST_SQUARES
         place, facing, colour = place[thing], facing[thing], colour[thing]
-        return completed(place.astype(np.int16), facing.astype(np.uint8), colour.astype(np.uint8))
+        return place.astype(np.int16), facing.astype(np.uint8), colour.astype(np.uint8)
 
 
 def _normals(

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source
+from nfd_gym.memory import like_faces, small_things
 from nfd_gym.memory.atlas import Atlas, Faces
 from nfd_gym.memory.filming import Filming
 from nfd_gym.memory.witness import Witness
@@ -50,7 +51,17 @@ def film(
         for depth, pose, cells in looks[turn::2]:
             witness.add(depth.astype(np.float32) / DEPTH_ONE, pose, cells)
         faces = witness.kept(faces)
-    return faces, filming.sky()
+    return whole(faces), filming.sky()
+
+
+def whole(faces: Faces) -> Faces:
+    """The same faces, completed from those like them."""
+    place, facing, colour = small_things.completed(
+        faces.loose, faces.loose_facing, faces.loose_colour
+    )
+    return like_faces.completed(faces)._replace(
+        loose=place, loose_facing=facing, loose_colour=colour
+    )
 
 
 def save(faces: Faces, sky: np.ndarray, path: Path) -> None:
