@@ -124,6 +124,22 @@ class Atlas:
         )
         return below
 
+    @cached_property
+    def _colours(self) -> NDArray[np.float32]:
+        """Mean colours (F+1,3) of the faces, and NaN for none."""
+        means = self.faces.texels.mean((1, 2), dtype=np.float32)
+        return np.concatenate([means, np.full((1, 3), np.nan, np.float32)])
+
+    def land_colour(self, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Mean colours (...,3) of the ground above cells (...,3): their next seen top; NaN where
+        none was seen."""
+        at = np.clip(cells - self.low.cpu().numpy(), 0, np.array(self.shape) - 1)
+        top = at[..., 1] + self.below_surface(cells)
+        known = top < self.shape[1]
+        tops = self.slot.view(*self.shape, 6)[..., 3].cpu().numpy()
+        rows = tops[at[..., 0], np.where(known, top, 0), at[..., 2]]
+        return self._colours[np.where(known, rows, -1)]
+
     def has_face(self, cell: NDArray[np.int64] | list[int], facing: int) -> bool:
         """Whether that side of a cell was filmed: the cell before it is air."""
         index, inside = self.place(torch.as_tensor(np.asarray(cell, np.int64)).to(self.low))

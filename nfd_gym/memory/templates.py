@@ -1,8 +1,8 @@
 """Templates: how placed blocks look, and what digging has laid bare, as filmed after edits.
 
 A face of a placed block is known by its kind and facing. A face that only digging shows is taken
-from the nearest one that was filmed, nearest first of all in its depth below the ground: turf,
-earth and stone lie at the same depths nearly everywhere.
+from the nearest one that was filmed, nearest first of all in its depth below the ground and in the
+ground's colour: turf, earth and stone lie at the same depths below the same ground.
 """
 
 import io
@@ -18,6 +18,8 @@ from nfd_gym.memory.atlas import Atlas
 SIDE = 16  # texels along a template
 # metres to the side that a metre of height, and of depth below the ground, are worth
 HEIGHT_COUNTS, DEPTH_COUNTS = 2.0, 12.0
+LAND_COUNTS = 1.0  # and a grey level of the ground's colour
+NO_LAND = 40.0  # grey levels that a ground which nobody saw is off
 
 
 class Templates(NamedTuple):
@@ -36,7 +38,9 @@ class Templates(NamedTuple):
         cells = self.cell[rows].astype(np.int64)
         off = np.abs(cells - cell)
         deep = np.abs(atlas.below_surface(cells) - atlas.below_surface(cell))
+        land = np.abs(atlas.land_colour(cells) - atlas.land_colour(cell)).mean(1)
         cost = off[:, [0, 2]].sum(1) + HEIGHT_COUNTS * off[:, 1] + DEPTH_COUNTS * deep
+        cost = cost + LAND_COUNTS * np.where(np.isnan(land), NO_LAND, land)
         return int(rows[cost.argmin()])
 
 

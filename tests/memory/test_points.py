@@ -11,7 +11,12 @@ from nfd_gym.memory.atlas import Atlas, Faces, pack, unpack
 from nfd_gym.memory.blocks import cube_entry, pointed_cell
 from nfd_gym.memory.geometry import pixel_rays
 from nfd_gym.memory.points import DUG, PointMemory
-from nfd_gym.memory.templates import Templates, pack_templates, unpack_templates
+from nfd_gym.memory.templates import (
+    Templates,
+    no_templates,
+    pack_templates,
+    unpack_templates,
+)
 from nfd_gym.world.state import named_tensors
 from tests.memory.room import SIZE, filmed, pose_at, psnr, seen_from
 
@@ -228,6 +233,29 @@ def test_the_template_of_a_hidden_side_is_as_deep_below_the_ground():
         asked = memory.atlas.faces.cell[tops][-1].astype(np.int64) + below[deep]
         assert memory.atlas.below_surface(asked) == deep
         assert templates.of_hidden(asked, 0, memory.atlas) == deep
+
+
+def test_the_template_of_a_hidden_side_lies_below_ground_of_the_same_colour():
+    atlas = filmed().atlas
+    red, green = [200, 60, 50], [60, 160, 60]
+    tops = np.array([[0, 0, 0], [3, 0, 0], [10, 0, 0]])
+    texels = np.array([red, green, green], np.uint8)[:, None, None] + np.zeros(
+        (16, 16, 1), np.uint8
+    )
+    faces = Faces(
+        tops.astype(np.int16), np.full(3, 3, np.uint8), np.zeros(3, np.uint8), texels,
+        *(part[:0] for part in atlas.faces[4:]),
+    )  # fmt: skip
+    templates = no_templates()._replace(
+        cell=(tops[[0, 2]] - [0, 1, 0]).astype(np.int16),
+        facing=np.zeros(2, np.uint8),
+        texels=np.zeros((2, 16, 16, 3), np.uint8),
+    )
+    asked = np.array([3, -1, 0])
+    assert templates.of_hidden(asked, 0, Atlas(faces)) == 1
+    assert np.allclose(Atlas(faces).land_colour(asked), green)
+    assert np.isnan(Atlas(faces).land_colour(np.array([5, -1, 0]))).all()
+    assert templates.of_hidden(asked, 0, atlas.emptied()) == 0  # nothing seen: the nearest
 
 
 def test_templates_survive_their_file():
