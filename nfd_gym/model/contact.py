@@ -1,5 +1,6 @@
 """Contact of a player's box with solid unit cells: walls stop it, steps lift, ground holds."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ class Box:
     """A player's measures in metres. Cells have their centres at whole numbers."""
 
     eye: float = 1.625  # over the feet
-    height: float = 1.75
+    height: float = 1.75  # that walls must leave free
+    top: float = 1.77  # of the head over the feet, for ceilings
     radius: float = 0.3
     step: float = 1.1  # climbed without a jump
     floor: float = -2.5  # nothing lies lower
@@ -36,6 +38,8 @@ def resolve(
         rest = ground + box.eye
         rising = ground > feet + NUDGE
         y = max(y, old[1] + LIFT * (rest - old[1])) if rising else rest
+    elif y > old[1]:
+        y = max(old[1], min(y, _ceiling(x, z, feet, solid, box) - box.top + box.eye))
     return x, y, z
 
 
@@ -78,3 +82,12 @@ def _ground(x: float, z: float, feet: float, solid: Callable[[Cell], bool], box:
         if level + 0.5 <= feet + box.step and any(solid((a, level, b)) for a, b in columns):
             return level + 0.5
     return box.floor
+
+
+def _ceiling(x: float, z: float, feet: float, solid: Callable[[Cell], bool], box: Box) -> float:
+    """The lowest bottom of a cell above the head; infinity where none is near."""
+    columns = _columns(x, z, box)
+    for level in range(math.ceil(feet + box.height - NUDGE + 0.5), round(feet + box.height) + 3):
+        if any(solid((a, level, b)) for a, b in columns):
+            return level - 0.5
+    return math.inf

@@ -33,6 +33,14 @@ def test_a_step_of_one_is_climbed_and_a_roof_over_it_is_not_entered():
     assert z < 2.5 and y == EYE
 
 
+def test_a_jump_under_a_roof_ends_at_the_roof_and_walks_on_from_there():
+    roof = {(x, 3, z) for x in range(-6, 7) for z in range(-6, 7)}  # bottoms at 2.5
+    _, y, z = go(FLOOR | roof, (0.0, EYE, 0.0), (0.0, 0.3, 0.1), 20)
+    assert abs(y - (2.5 - BOX.top + BOX.eye)) < 1e-9 and z > 1.9
+    gap = roof - {(x, 3, z) for x in range(-6, 7) for z in (2, 3, 4)}
+    assert go(FLOOR | gap, (0.0, EYE, 3.0), (0.0, 0.3, 0.0), 4)[1] > EYE + 1
+
+
 def test_a_fall_ends_on_the_ground_and_without_ground_on_the_floor_of_the_world():
     assert go(FLOOR, (0.0, EYE + 4, 0.0), (0.0, -0.7, 0.0))[1] == EYE
     assert go(set(), (0.0, EYE, 0.0), (0.0, -0.7, 0.0))[1] == BOX.floor + BOX.eye
