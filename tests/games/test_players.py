@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 
 from nfd_gym.actions import KeysAndMouse
-from nfd_gym.games.luanti.players import MIX, Actor, Builder, Bumper, Explorer, Returner, Stander
+from nfd_gym.games.luanti.players import (
+    MIX,
+    Actor,
+    Builder,
+    Bumper,
+    Explorer,
+    Fidgeter,
+    Returner,
+    Stander,
+)
 from nfd_gym.games.luanti.probes import PROBES
 from nfd_gym.games.luanti.recorder import INSIDE, mix_plans, probe_plans, start
+from nfd_gym.keyboard import KEY_INDEX
 
 CODEC = KeysAndMouse("minerl")
 
@@ -64,6 +74,14 @@ def test_builders_have_their_hands_full_and_the_others_do_not() -> None:
     share = {kind: held(play(kind(3), 1500)[0], "attack", "use") for kind in {*MIX}}
     assert share[Builder] > 0.4
     assert max(share[Explorer], share[Bumper], share[Stander]) == 0 < share[Returner] < 0.2
+
+
+def test_the_fidgeter_goes_every_way_and_never_long() -> None:
+    actions, _ = play(Fidgeter(2), 3000)
+    assert min(held(actions, key) for key in ("forward", "back", "left", "right", "jump")) > 0.12
+    keys = actions[:, [KEY_INDEX[key] for key in ("forward", "back", "left", "right", "jump")]]
+    changes = (np.diff(keys, axis=0) != 0).any(1)
+    assert 0.1 < changes.mean() < 0.4
 
 
 def test_the_stander_stands_for_ten_seconds() -> None:
