@@ -40,6 +40,7 @@ def test_what_is_seen_is_what_the_game_says() -> None:
     assert 0 < (seen.map > 0).mean() < 0.1  # the rest of the map was never in view
 
 
+@pytest.mark.slow
 def test_the_scout_achieves_in_the_game_and_acts_in_the_dream() -> None:
     game = Setup(env="Crafter-v0", lanes=2, horizon=60, repeat=1)
     dream = Setup(env="NFD-Crafter-v0", lanes=1, horizon=3, repeat=1, engine="eager")
@@ -67,6 +68,7 @@ def test_the_score_is_a_geometric_mean_that_counts_rare_ones() -> None:
     assert span.low <= span.mean <= span.high
 
 
+@pytest.mark.slow
 def test_a_blank_agent_sees_grey_in_training_and_in_play(
     setup: Callable[..., Setup], tmp_path: Path
 ) -> None:
@@ -91,6 +93,7 @@ def test_a_blank_agent_sees_grey_in_training_and_in_play(
         assert (shown[0] == (GREY if blind else 0)).all()
 
 
+@pytest.mark.slow
 def test_a_clone_does_what_was_done_and_training_goes_on_from_it(
     dots: Path, setup: Callable[..., Setup], tmp_path: Path
 ) -> None:

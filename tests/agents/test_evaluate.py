@@ -145,6 +145,7 @@ def test_an_interrupted_comparison_continues_and_changed_settings_do_not(
     assert transfer.main([*words, "--seed", "1"]) == 0 and len(asked) == 2  # dream is real here
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(check()), reason="; ".join(check()) or "installed")
 def test_policies_are_scored_on_the_real_island() -> None:
     setup = Setup(env="Luanti-v0", task="goto-tower", lanes=1, horizon=8)

@@ -8,6 +8,7 @@ pytest.importorskip("gym_pusht")
 from agents.ranking import POLICIES, Dream, Still, Twin, film, play, returns, start_of
 
 
+@pytest.mark.slow
 def test_returns_depend_on_the_episodes_number_alone_and_dream_and_game_agree_at_rest() -> None:
     """Nobody moves: both worlds pay the same coverage at every step."""
     dream, twin = Dream("pusht"), Twin()

@@ -127,6 +127,7 @@ def test_words_are_as_likely_as_their_logits_and_top_p_cuts_the_tail() -> None:
         assert (got.bincount(minlength=3) / 2000 - wanted).abs().max() < 2e-3
 
 
+@pytest.mark.slow
 def test_a_table_keeps_a_few_kinds_of_codes_apart() -> None:
     random = torch.Generator().manual_seed(0)
     kinds = Quantiser.on_sphere(torch.randn(12, 6, generator=random))

@@ -54,6 +54,7 @@ def test_balance_sets_the_share_whatever_the_size_of_the_losses(scale: float) ->
     assert float(cosine) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_pixel_critic_learns_to_see_blur_and_wrong_actions() -> None:
     """Sharp noise against its blurred self; the shift of the picture against the last one must fit
     the action. Both halves of the loss have to be learnable or the generator learns nothing."""

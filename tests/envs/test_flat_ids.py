@@ -88,6 +88,7 @@ def test_pushts_task_is_told_the_state_that_its_picture_shows() -> None:
         assert np.abs(states(frame)[:4] - told).max() < 3.0
 
 
+@pytest.mark.slow
 def test_nobody_sleeps_where_an_episode_of_crafter_begins() -> None:
     world = open_world("crafter")
     reader, starts = TileReader(sprites.tiles()), starts_of(world)

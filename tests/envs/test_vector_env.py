@@ -243,7 +243,9 @@ def test_async_workers_are_spawned_with_their_own_model(tiny_world_path: Path) -
         env.close()
 
 
-@pytest.mark.parametrize("world", ["tiny", "camera", "minecraft-island"])
+@pytest.mark.parametrize(
+    "world", ["tiny", "camera", pytest.param("minecraft-island", marks=pytest.mark.slow)]
+)
 def test_a_held_action_is_so_many_ticks(
     world: str, tiny_world_path: Path, camera_world: World
 ) -> None:

@@ -42,6 +42,7 @@ def worlds(tmp_path: Path) -> list[str]:
     return [str(tmp_path / name) for name in nets]
 
 
+@pytest.mark.slow
 def test_every_way_of_sampling_has_a_row(worlds: list[str], tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     store = ClipWriter(tmp_path / "data", Continuous(2), fps=10.0, size=(16, 16), crf=0)

@@ -16,6 +16,7 @@ from nfd_gym.games.crafter.tiles import Reading
 BAG = dict.fromkeys(COUNTS, 5)
 
 
+@pytest.mark.slow
 def test_recorded_effects_are_the_games_events() -> None:
     """What counts, places and makes is read from states as the game itself counts it."""
     env, seen = CrafterEnv(), dict.fromkeys(VERBS, 0)

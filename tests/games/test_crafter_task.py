@@ -29,6 +29,7 @@ def test_shipped_sprites_are_the_games() -> None:
         assert mine[:2] == drawn[:2] and np.array_equal(mine[2], drawn[2])
 
 
+@pytest.mark.slow
 def test_rewards_and_flags_of_real_frames_are_the_games_own() -> None:
     env, task = CrafterEnv(), make_task(TASK)
     player = Achiever(np.random.default_rng(3), noise=0.1)

@@ -195,6 +195,7 @@ def test_a_killed_controller_leaves_nothing(number: signal.Signals) -> None:
         assert traces(root) <= before
 
 
+@pytest.mark.slow
 def test_minetest_game_digs_with_its_tools_and_moves_on() -> None:
     """The other game: what is dug is gone from the picture, and depth is refused."""
     with pytest.raises(ValueError, match="depth needs game='island'"):

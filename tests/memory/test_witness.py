@@ -1,6 +1,7 @@
 """A block that is not there is found by the frames that look through it; the others stay."""
 
 import numpy as np
+import pytest
 
 from nfd_gym.memory.atlas import Atlas, Faces
 from nfd_gym.memory.witness import Witness
@@ -18,6 +19,7 @@ def haunted() -> Faces:
     return faces._replace(**dict(zip(Faces._fields[:4], joined, strict=True)))
 
 
+@pytest.mark.slow
 def test_frames_that_look_through_a_block_remove_it_and_nothing_else() -> None:
     faces = haunted()
     witness = Witness(Atlas(faces), 72.0)

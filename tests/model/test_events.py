@@ -73,6 +73,7 @@ def recorded(folder, rows: int = 1200) -> None:
     (folder / "lengths.json").write_text(json.dumps([rows]))
 
 
+@pytest.mark.slow
 def test_chances_are_learned_from_recordings_and_training_input_is_play_input(
     tmp_path, code, monkeypatch
 ) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from nfd_gym.model.steps import StepBody, StepConfig
@@ -62,6 +63,7 @@ def test_steps_succeed_where_the_way_is_free_and_poses_add_up(tmp_path) -> None:
     assert torch.equal(again.move(None, state, action).pose, move.pose)
 
 
+@pytest.mark.slow
 def test_the_clock_runs_on_and_is_read_from_how_light_frames_are(tmp_path) -> None:
     """A day of 20 steps over tiles of many colours: dawn and dusk are told apart by two frames."""
     random, day = np.random.default_rng(0), 20

@@ -123,6 +123,7 @@ def test_impossible_sizes_are_refused_by_name() -> None:
             TokenizerConfig(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_an_autoencoder_pulls_wrong_codes_back_to_what_it_knows() -> None:
     """Noise on a code shrinks on the way through the picture; codes have unit power."""
     random = torch.Generator().manual_seed(0)

@@ -126,6 +126,7 @@ def test_an_unknown_world_is_one_sentence(capsys, tmp_path):
     assert "narnia" in said and len(said.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.luanti
 def test_tab_walks_from_the_real_game_into_the_dream_and_back(tiny_world_path, tmp_path):
     """The twin for real: the dream's first picture is the game's last, and the game waits."""

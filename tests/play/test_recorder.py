@@ -129,6 +129,7 @@ def test_a_recording_goes_on_in_the_folder_of_the_last_one(make_game):
     assert [len(clip) for clip in clips(game.folder)] == [4, 4]
 
 
+@pytest.mark.slow
 def test_sigterm_finishes_the_recording(play_process, tiny_world_path, tmp_path):
     """The real env on a dummy display: clips whole, log bit for bit the same when replayed."""
     process = play_process(

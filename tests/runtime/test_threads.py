@@ -31,6 +31,7 @@ def test_large_blocks_are_reused_instead_of_mapped_anew() -> None:
     assert faults["kept"] < 0.2 * faults["plain"]
 
 
+@pytest.mark.slow
 def test_importing_the_runtime_changes_no_thread_settings() -> None:
     program = (
         "import os, torch\n"

@@ -185,6 +185,7 @@ def test_what_cannot_be_trained_is_refused(dots: Path, tmp_path: Path) -> None:
         flat_runner.run(job(dots, tmp_path), "denoiser")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [TINY, PLAIN, WORDS], ids=["view", "plain", "words"])
 def test_recordings_become_a_world_that_is_played(
     recipe: FlatRecipe, dots: Path, tmp_path: Path

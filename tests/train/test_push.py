@@ -36,6 +36,7 @@ def test_the_players_law_is_found(folder: Path) -> None:
     assert law == pytest.approx((0.296, 0.114, -0.0066), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_training_repeats_itself_and_lowers_the_error(folder: Path) -> None:
     one, other = (push.fit(folder, CONFIG, single=60, stretches=5) for _ in range(2))
     for a, b in zip(one.tensors().values(), other.tensors().values(), strict=True):

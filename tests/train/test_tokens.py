@@ -213,6 +213,7 @@ def test_nfd_plus_moves_the_student_and_its_critic_and_never_the_teacher(folder:
     assert not torch.allclose(pulls[1], pulls[2]), "the critic pulls when its time has come"
 
 
+@pytest.mark.slow
 def test_a_tile_beside_the_player_tells_what_its_action_does(folder: Path) -> None:
     """Token 19 changes where token 3 is of another kind, and only there."""
     random = np.random.default_rng(1)
@@ -271,6 +272,7 @@ def test_rare_actions_are_drawn_more_often_and_never_across_clips(folder: Path) 
     assert set(begins.tolist()) == {*range(0, 9), *range(12, 18)}  # three rows of the clip follow
 
 
+@pytest.mark.slow
 def test_weights_know_what_is_shown_and_not_what_comes(folder: Path) -> None:
     """A kind of token that changes in half of its frames is told apart from one that stays; the
     weight is that of its surroundings, and the coming frame has no part in it."""

@@ -233,6 +233,7 @@ def test_parts_that_do_not_fit_are_refused(tiny_world: World, camera_world: Worl
         replace(camera_world, body=tiny_world.body)
 
 
+@pytest.mark.slow
 def test_loading_runs_no_parallel_kernel(tiny_world_path: Path) -> None:
     """A process may still fork after it: OpenMP has started no thread."""
     code = (
