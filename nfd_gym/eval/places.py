@@ -13,7 +13,7 @@ from nfd_gym.envs.nfd_env import NFDEnv
 from nfd_gym.eval.metrics import psnr
 from nfd_gym.world import World
 
-AT = (0, 1, 20)  # ticks after the reset
+AT = (0, 1, 20, 60)  # ticks after the reset
 HELD = 5  # ticks that an action lasts
 
 

@@ -1,11 +1,10 @@
 """The body of a player with a camera: rotation exact, displacement and commanded edits learned.
 
-The eye's displacement is predicted from the action, the last displacements and the solid cells
-around it; whether attack or use acts in this tick from the action, the time since it last did and
-the distance of what the middle of the picture points at.
+The eye's displacement is predicted from this action and the last, the last displacements and the
+solid cells around it; whether attack or use acts in this tick from the action, the time since it
+last did and the distance of what the middle of the picture points at.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,10 +17,9 @@ from nfd_gym import settings
 from nfd_gym.errors import NfdError
 from nfd_gym.model.body import Edit, Move
 from nfd_gym.model.contact import Box, resolve
+from nfd_gym.model.legs import CELLS, STEP, LegInputs, around, direction, turned_by, unturn
 
 PITCH_LIMIT = 89.5
-SIDE, LOW, HIGH = 1, -3, 2  # cells around the eye's: -1..1 to the sides, -3..2 in height
-CELLS = (2 * SIDE + 1) ** 2 * (HIGH - LOW + 1)
 TIMER = 8.0  # ticks that a timer counts to
 
 
@@ -58,9 +56,8 @@ class Motion(NamedTuple):
     timers: Tensor  # (B,2) ticks since the last dig and the last place, over TIMER, at most 1
     held: Tensor  # (B,2) attack and use in the last tick
     slot: Tensor  # (B,1) chosen block kind
-
-
-WIDTHS = (3, 3, 2, 2, 1)
+    yaw: Tensor  # (B,1) degrees, of the last tick
+    walked: Tensor  # (B,W) what the legs were told in the last tick
 
 
 class EyeBody(nn.Module):
@@ -74,7 +71,7 @@ class EyeBody(nn.Module):
         super().__init__()
         self.shape = config
         self.width = 3 + 2 + len(config.kinds) + 3  # K of the control vector
-        inputs = len(config.walk) + 6 + CELLS + 3 + 2 + 2
+        inputs = 2 * len(config.walk) + CELLS + 15
         h = config.hidden
         self.legs = nn.Sequential(
             nn.Linear(inputs, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 3)
@@ -103,8 +100,12 @@ class EyeBody(nn.Module):
                 done = torch.stack([events[:, i] == 1, events[:, i] == 2], dim=1)
                 timers = torch.where(done, 0.0, timers)
             slot = self._slot(slot, actions[:, i])
-        held = actions[:, -1, self.shape.hands]
-        return torch.cat([last, before, timers, held, slot], dim=1)
+        held, walked = actions[:, -1, self.shape.hands], actions[:, -1, self.shape.walk]
+        return torch.cat([last, before, timers, held, slot, poses[:, -1, 3:4], walked], dim=1)
+
+    def motion(self, rows: Tensor) -> Motion:
+        """The columns of motion (B,M)."""
+        return Motion(*rows.split((3, 3, 2, 2, 1, 1, len(self.shape.walk)), 1))
 
     @torch.no_grad()
     def move(self, memory: Any, state: Any, action: Tensor, noise: Tensor | None = None) -> Move:
@@ -120,7 +121,7 @@ class EyeBody(nn.Module):
         acts = (action[:, self.shape.hands] > 0.5).any(1) & (pointed[:, 0] > 0)
         event = torch.where(acts, event, 0)
         motion, control = self.after(pose, state.pose, state.motion, action, event)
-        slot = motion[:, -1].long()
+        slot = self.motion(motion).slot[:, 0].long()
         kind = torch.where(event == 2, 2 + slot, event)
         cell = torch.where((event == 2)[:, None], outer, inner)
         return Move(pose, motion, control, Edit(kind, cell))
@@ -151,13 +152,14 @@ class EyeBody(nn.Module):
         self, pose: Tensor, last_pose: Tensor, motion: Tensor, action: Tensor, event: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Motion and control of a tick whose event (B,) 0 none, 1 dig, 2 place is known."""
-        old = Motion(*motion.split(WIDTHS, 1))
+        old = self.motion(motion)
         step = pose[:, :3] - last_pose[:, :3]
         held = action[:, self.shape.hands]
         timers = (old.timers + 1 / TIMER).clamp_max(1.0)
         timers = torch.where(torch.stack([event == 1, event == 2], dim=1), 0.0, timers)
         slot = self._slot(old.slot, action)
-        new = torch.cat([step, old.last, timers, held, slot], dim=1)
+        walked = action[:, self.shape.walk]
+        new = torch.cat([step, old.last, timers, held, slot, pose[:, 3:4], walked], dim=1)
         yaw, pitch = torch.deg2rad(pose[:, 3]), torch.deg2rad(pose[:, 4])
         ahead = -yaw.sin() * step[:, 0] + yaw.cos() * step[:, 2]
         aside = -yaw.cos() * step[:, 0] - yaw.sin() * step[:, 2]
@@ -194,7 +196,7 @@ class EyeBody(nn.Module):
 
     def event_logits(self, motion: Tensor, action: Tensor, pointed: Tensor) -> Tensor:
         """Logits (B,3) of none, dig, place; `pointed` (B,POINTED) as `pointed_features` gives."""
-        old = Motion(*motion.split(WIDTHS, 1))
+        old = self.motion(motion)
         held = action[:, self.shape.hands]
         out: Tensor = self.hands(torch.cat([held, old.timers, old.held, pointed], dim=1))
         return out
@@ -249,25 +251,23 @@ class EyeBody(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Inputs (B,·) in axes turned by whole quarters so that the heading is within 45 degrees of
         +z, and the number of quarters (B,)."""
-        motion = Motion(*motion_row.split(WIDTHS, 1))
+        motion = self.motion(motion_row)
         quarter = torch.round(pose[:, 3] / 90.0).long() % 4
-        heading = torch.deg2rad(pose[:, 3] - 90.0 * torch.round(pose[:, 3] / 90.0))
+        ahead = 90.0 * torch.round(pose[:, 3:4] / 90.0)
         cell = torch.round(pose[:, :3])
-        fraction = turned_by(pose[:, :3] - cell, quarter)
-        offsets = unturn(_offsets(pose.device).expand(len(pose), -1, -1), quarter)
-        solid = memory.solid(memory_state, (cell[:, None] + offsets).round().long()).float()
-        return torch.cat(
-            [
-                action[:, self.shape.walk],
-                turned_by(motion.last, quarter) / STEP,
-                turned_by(motion.before, quarter) / STEP,
-                solid,
-                fraction,
-                torch.stack([heading.sin(), heading.cos()], dim=1),
-                motion.timers,
-            ],
-            dim=1,
-        ), quarter
+        offsets = unturn(around(pose.device).expand(len(pose), -1, -1), quarter)
+        columns = LegInputs(
+            walk=action[:, self.shape.walk],
+            last=turned_by(motion.last, quarter) / STEP,
+            before=turned_by(motion.before, quarter) / STEP,
+            solid=memory.solid(memory_state, (cell[:, None] + offsets).round().long()).float(),
+            place=turned_by(pose[:, :3] - cell, quarter),
+            heading=direction(pose[:, 3:4] - ahead),
+            timers=motion.timers,
+            walked=motion.walked,
+            faced=direction(motion.yaw - ahead),
+        )
+        return torch.cat(columns, dim=1), quarter
 
 
 POINTED = 8  # numbers about what the middle of the view shows
@@ -294,7 +294,6 @@ def pointed_features(
 
 FASTEST = 1.6  # metres a tick, in any direction: a long fall
 REST = 0.004  # metres a tick along an axis; less is an error of the net: standing must not creep
-STEP = 0.2  # metres, about a tick's walk: the unit of displacements
 
 
 def turn(pose: Tensor, degrees: Tensor) -> Tensor:
@@ -304,19 +303,6 @@ def turn(pose: Tensor, degrees: Tensor) -> Tensor:
     return torch.cat([pose[:, :3], yaw[:, None], pitch[:, None]], dim=1)
 
 
-def turned_by(vectors: Tensor, quarters: Tensor) -> Tensor:
-    """World vectors (B,...,3) in axes turned by quarters (B,) of the yaw."""
-    angle = (quarters * (math.pi / 2)).view(-1, *[1] * (vectors.ndim - 2))
-    c, s = angle.cos(), angle.sin()
-    x, y, z = vectors.unbind(-1)
-    return torch.stack([c * x + s * z, y, -s * x + c * z], dim=-1)
-
-
-def unturn(vectors: Tensor, quarters: Tensor) -> Tensor:
-    """The inverse of `turned_by`."""
-    return turned_by(vectors, -quarters)
-
-
 BOX = Box()
 
 
@@ -324,10 +310,4 @@ def _box_offsets(device: torch.device) -> Tensor:
     """Cells around the eye's that a tick's move may touch."""
     sides = range(-2, 3)
     grid = [(float(x), float(y), float(z)) for y in range(-6, 3) for x in sides for z in sides]
-    return torch.tensor(grid, device=device)
-
-
-def _offsets(device: torch.device) -> Tensor:
-    sides, heights = range(-SIDE, SIDE + 1), range(LOW, HIGH + 1)
-    grid = [(float(x), float(y), float(z)) for y in heights for x in sides for z in sides]
     return torch.tensor(grid, device=device)

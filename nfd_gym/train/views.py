@@ -19,7 +19,8 @@ from nfd_gym.memory import Edit, View
 from nfd_gym.memory.geometry import pixel_rays, project
 from nfd_gym.memory.picture import fill_unknown
 from nfd_gym.memory.points import DUG, PointMemory
-from nfd_gym.model.eye import EyeBody, turned_by
+from nfd_gym.model.eye import EyeBody
+from nfd_gym.model.legs import turned_by
 from nfd_gym.model.tokenizer import Tokenizer
 
 DEPTH_ONE = 16384.0

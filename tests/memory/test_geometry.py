@@ -5,7 +5,7 @@ import torch
 from nfd_gym.memory.geometry import axes, focal_length, pixel_rays, project, unproject
 from nfd_gym.memory.rays import WIDTH, ray_waves
 from nfd_gym.model.denoiser import RAY_WIDTH
-from nfd_gym.model.eye import turned_by, unturn
+from nfd_gym.model.legs import turned_by, unturn
 
 POSES = torch.tensor([[1.0, 2.0, 3.0, 40.0, 10.0], [-5.0, 7.0, 0.5, -170.0, -60.0]])
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from nfd_gym.actions import Camera, KeysAndMouse
-from nfd_gym.model.eye import BodyError, EyeBody, Motion, turn, turned_by, unturn
+from nfd_gym.model.eye import BodyError, EyeBody, turn
+from nfd_gym.model.legs import turned_by, unturn
 from nfd_gym.train.recipes.island import BODY
 
 CODEC = KeysAndMouse("minerl", Camera(72.0))
@@ -45,7 +46,7 @@ def test_a_turn_is_the_commanded_angle_and_the_pitch_stops_before_the_pole():
 
 def test_a_world_turned_by_quarters_moves_the_body_likewise():
     net, pose = body(), torch.tensor([[3.0, 5.625, -2.0, 20.0, 0.0]])
-    motion = torch.randn(1, 11) * 0.1
+    motion = torch.randn(1, 20) * 0.1
     motion[:, 6:] = 0.5
     start, quarter = net.inputs(Blocks(), None, pose, motion, action("forward"))
     step = unturn(net.legs(start), quarter)
@@ -54,8 +55,11 @@ def test_a_world_turned_by_quarters_moves_the_body_likewise():
         there = torch.cat(
             [unturn(pose[:, :3], by), pose[:, 3:] + torch.tensor([[90.0 * k, 0.0]])], 1
         )
-        old = Motion(*motion.split((3, 3, 2, 2, 1), 1))
-        turned = torch.cat([unturn(old.last, by), unturn(old.before, by), motion[:, 6:]], dim=1)
+        old = net.motion(motion)
+        turned = old._replace(
+            last=unturn(old.last, by), before=unturn(old.before, by), yaw=old.yaw + 90.0 * k
+        )
+        turned = torch.cat(turned, dim=1)
         inputs, quarter = net.inputs(Blocks(k), None, there, turned, action("forward"))
         assert torch.allclose(inputs, start, atol=1e-4)
         again = unturn(net.legs(inputs), quarter)
@@ -66,10 +70,10 @@ def test_hotbar_keys_choose_the_slot_and_events_reset_their_timer():
     net, pose = body(), torch.zeros(1, 5)
     motion = net.start(torch.zeros(1, 1, 5), action()[None])
     motion, control = net.after(pose, pose, motion, action("hotbar.3"), torch.tensor([0]))
-    assert float(motion[0, -1]) == 2 and control[0, 5:8].tolist() == [0.0, 0.0, 1.0]
+    assert float(net.motion(motion).slot) == 2 and control[0, 5:8].tolist() == [0.0, 0.0, 1.0]
     motion, control = net.after(pose, pose, motion, action("use"), torch.tensor([2]))
     assert motion[0, 6:8].tolist() == [1.0, 0.0] and control[0, 8:].tolist() == [0.0, 0.0, 1.0]
-    assert float(motion[0, -1]) == 2
+    assert float(net.motion(motion).slot) == 2
 
 
 def test_trace_agrees_with_ticks_taken_one_by_one():

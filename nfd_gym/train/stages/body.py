@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nfd_gym.model.eye import CELLS, HIGH, LOW, SIDE, STEP, EyeBody, EyeBodyConfig
+from nfd_gym.model.eye import EyeBody, EyeBodyConfig
+from nfd_gym.model.legs import HIGH, LOW, SIDE, STEP, LegInputs
 from nfd_gym.progress import Progress
 from nfd_gym.train import checkpoint
 from nfd_gym.train.views import Legs
@@ -50,28 +51,37 @@ def mirrored(
     inputs: Tensor, step: Tensor, pairs: tuple[tuple[int, int], ...]
 ) -> tuple[Tensor, Tensor]:
     """Inputs (B,·) and displacements (B,3) as a mirror at the heading's axis shows them; `pairs` of
-    the first inputs change places (left and right)."""
-    out, keys = inputs.clone(), inputs.shape[1] - 6 - CELLS - 3 - 2 - 2
+    what the legs are told change places (left and right)."""
+    old = LegInputs.split(inputs)
+    across = step.new_tensor([-1.0, 1.0, 1.0])
+    grid = old.solid.view(-1, HIGH - LOW + 1, 2 * SIDE + 1, 2 * SIDE + 1)
+    order = list(range(old.walk.shape[1]))
     for a, b in pairs:
-        out[:, a], out[:, b] = inputs[:, b], inputs[:, a]
-    cells, place = slice(keys + 6, keys + 6 + CELLS), keys + 6 + CELLS
-    grid = inputs[:, cells].view(-1, HIGH - LOW + 1, 2 * SIDE + 1, 2 * SIDE + 1)
-    out[:, cells] = grid.flip(2).flatten(1)
-    for sideways in (keys, keys + 3, place, place + 3):  # displacements, place, sine of the heading
-        out[:, sideways] = -inputs[:, sideways]
-    return out, step * step.new_tensor([-1.0, 1.0, 1.0])
+        order[a], order[b] = b, a
+    columns = old._replace(
+        walk=old.walk[:, order], last=old.last * across, before=old.before * across,
+        solid=grid.flip(2).flatten(1), place=old.place * across,
+        heading=old.heading * across[:2], walked=old.walked[:, order],
+        faced=old.faced * across[:2],
+    )  # fmt: skip
+    return torch.cat(columns, dim=1), step * across
 
 
-def shaken(inputs: Tensor, config: EyeBodyConfig, random: torch.Generator) -> Tensor:
+def shaken(inputs: Tensor, random: torch.Generator) -> Tensor:
     """Inputs (B,·), half of them with noise on the remembered displacements and the place in the
     cell: in a rollout they are the body's own, and their errors must die out."""
-    out, keys = inputs.clone(), len(config.walk)
-    moved, place = slice(keys, keys + 6), slice(keys + 6 + CELLS, keys + 9 + CELLS)
-    scale = torch.rand(len(out), 1, generator=random)
-    scale = scale * (torch.rand(len(out), 1, generator=random) < 0.5)
-    out[:, moved] += NOISE * scale * torch.randn(len(out), 6, generator=random)
-    out[:, place] += PLACE_NOISE * scale * torch.randn(len(out), 3, generator=random)
-    return out
+    old, count = LegInputs.split(inputs), len(inputs)
+    scale = torch.rand(count, 1, generator=random)
+    scale = scale * (torch.rand(count, 1, generator=random) < 0.5)
+
+    def noise(size: float) -> Tensor:
+        return size * scale * torch.randn(count, 3, generator=random)
+
+    columns = old._replace(
+        last=old.last + noise(NOISE), before=old.before + noise(NOISE),
+        place=old.place + noise(PLACE_NOISE),
+    )  # fmt: skip
+    return torch.cat(columns, dim=1)
 
 
 def load_ticks(folders: list[Path]) -> dict[str, Tensor]:
