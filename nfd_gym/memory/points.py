@@ -19,6 +19,7 @@ from nfd_gym.memory.atlas import Atlas, mip_maps, pack, standing_faces, unpack
 from nfd_gym.memory.blocks import front_sides, pixel_surfels, remove_cell, shown_cell
 from nfd_gym.memory.chart import joined, map_from_above, ply
 from nfd_gym.memory.edits import laid_bare
+from nfd_gym.memory.floor import NOWHERE, below_floor, floor_under
 from nfd_gym.memory.geometry import focal_length, pixel_rays
 from nfd_gym.memory.painting import append, carve
 from nfd_gym.memory.picture import close_pinholes, fill_unknown, slivers
@@ -49,6 +50,7 @@ class Points(NamedTuple):
     gone: Tensor  # (B,L) bool, squares off the lattice that were dug away
     sky: Tensor  # (B,SH,SW,4) uint8: colour and whether it was seen
     now: Edit  # the edit of this tick, where it shows what no texture is known of
+    floor: Tensor  # (B,) long, height of the ground where nothing was filmed
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class PointMemory:
     def without_atlas(self) -> "PointMemory":
         """A memory of which nothing was filmed: all is painted, and what was painted is kept."""
         sky = torch.zeros_like(self.sky)
-        return replace(self, atlas=self.atlas.emptied(), sky=sky, keeps_paint=True)
+        room = max(self.painted, PointMemory.painted)
+        return replace(self, atlas=self.atlas.emptied(), sky=sky, keeps_paint=True, painted=room)
 
     @cached_property
     def _texels(self) -> NDArray[np.uint8]:
@@ -136,11 +139,12 @@ class PointMemory:
             zeros(len(self.atlas.loose.size), dtype=torch.bool),
             self.sky.expand(num_envs, -1, -1, -1),
             Edit(zeros(dtype=torch.long), zeros(3, dtype=torch.long)),
+            zeros(dtype=torch.long) + NOWHERE,
         )
 
     def start(self, frames: Tensor, nearness: Tensor, poses: Tensor) -> Points:
         """Given frames are taken in as painted surfels where the atlas knows nothing."""
-        state = self.empty(len(frames))
+        state = self.empty(len(frames))._replace(floor=floor_under(poses))
         for i in range(frames.shape[1]):
             view = self.read(state, frames[:, i], poses[:, i])
             state = self.write(state, view, frames[:, i], nearness[:, i], poses[:, i])
@@ -286,7 +290,10 @@ class PointMemory:
     def solid(self, state: Points, cells: Tensor) -> Tensor:
         """Whether cells (B,K,3) are blocks."""
         index, inside = self.atlas.place(cells)
-        return (state.space.flatten(1).gather(1, index) == 0) & inside
+        known = (state.space.flatten(1).gather(1, index) == 0) & inside
+        if len(self.atlas.faces.cell):
+            return known
+        return known | below_floor(state.space, state.floor, cells, index)
 
     def grounded(self, state: Points, cells: Tensor) -> Tensor:
         """Whether any block is known above or below cells (B,3)."""

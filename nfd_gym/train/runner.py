@@ -30,7 +30,6 @@ from nfd_gym.train.stages.denoiser import DenoiserStage
 from nfd_gym.train.stages.shards import ShardWriter, ViewLoader
 from nfd_gym.train.views import replay
 
-PAINTED = 131072  # squares that a memory of what was painted holds
 STAGES = ("tokenizer", "atlas", "templates", "views", "body", "denoiser", "world")
 
 
@@ -206,7 +205,8 @@ def load_parts(job: Job) -> Fixed:
     shown = templates.load(job.out / "templates.npy")
     memory = PointMemory(
         shape.height, shape.width, job.recipe.fov_y, filmed, sky, shown,
-        keeps_paint=job.recipe.keeps_paint, painted=PAINTED if job.recipe.keeps_paint else 1,
+        keeps_paint=job.recipe.keeps_paint,
+        painted=PointMemory.painted if job.recipe.keeps_paint else 1,
     )  # fmt: skip
     path = job.out / "body.safetensors"
     moved = body.load(path, job.recipe.body) if path.exists() else EyeBody(job.recipe.body)

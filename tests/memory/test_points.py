@@ -164,6 +164,29 @@ def test_without_an_atlas_the_given_frame_is_remembered():
     assert psnr(view.colour, frame) > 24
 
 
+def test_a_memory_of_commanded_edits_alone_takes_pictures_in_once_its_atlas_is_gone():
+    """What ships keeps no paint and has room for none; without an atlas it needs both."""
+    memory = replace(filmed(), painted=1, keeps_paint=False).without_atlas()
+    frame, near, at = seen_from(VIEWS[0])
+    view = memory.read(memory.start(frame[:, None], near[:, None], at[:, None]), frame, at)
+    assert (view.sharp > 0).float().mean() > 0.97
+    assert psnr(view.colour, frame) > 24
+
+
+def test_where_nothing_was_filmed_the_ground_goes_on_under_the_feet():
+    memory = replace(filmed(), painted=64).without_atlas()
+    frame, near, at = seen_from(VIEWS[0])
+    at[0, 1] = 3 + 0.5 + 1.625  # feet upon the cells of height 3
+    state = memory.start(frame[:, None], near[:, None], at[:, None])
+    here = torch.round(at[:, :3]).long()
+    column = here[:, None] * torch.tensor([1, 0, 1]) + torch.tensor([[0, y, 0] for y in range(6)])
+    assert memory.solid(state, column)[0].tolist() == [True] * 4 + [False] * 2
+    dug = memory.edit(state, Edit(torch.tensor([DUG + 1]), column[:, 5]))
+    assert memory.solid(dug, column)[0].tolist() == [False] * 5 + [True]  # now a block is known
+    known = filmed()  # where land was filmed nothing is supposed
+    assert not known.solid(known.empty(1)._replace(floor=state.floor), column + 1000).any()
+
+
 def with_templates() -> PointMemory:
     """The room with brick-red blocks, and brown wherever something is laid bare."""
     red, brown = (np.full((16, 16, 3), rgb, np.uint8) for rgb in ((200, 40, 30), (120, 80, 40)))
