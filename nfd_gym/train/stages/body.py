@@ -35,7 +35,7 @@ def fit(folders: list[Path], config: EyeBodyConfig, steps: int, seed: int = 0) -
             rows = {name: values[index] for name, values in ticks.items()}
             flipped = torch.rand(BATCH, 1, generator=random) < 0.5
             inputs, step = mirrored(rows["inputs"], rows["step"], config.mirror)
-            inputs = shaken(torch.where(flipped, inputs, rows["inputs"]), config, random)
+            inputs = shaken(torch.where(flipped, inputs, rows["inputs"]), random)
             step = torch.where(flipped, step, rows["step"])
             legs = F.smooth_l1_loss(body.legs(inputs), step / STEP, beta=0.02)
             logits = body.event_logits(rows["motion"], rows["action"], rows["pointed"])
