@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nfd_gym.memory.atlas import NORMALS, Atlas
+from nfd_gym.memory.like_sides import side_like
 from nfd_gym.memory.templates import Templates
 
 
@@ -13,6 +14,7 @@ def laid_bare(
     atlas: Atlas, templates: Templates, first: int, cell: Tensor, keys: Tensor
 ) -> list[tuple[Tensor, int, int]]:
     """Block, facing and texture row of every side that digging a cell (3,) shows; -1: no template.
+    A block that was filmed in part looks as those like it, others as what was laid bare before.
 
     A cell beside it is air, not rock, if the dug block's side towards it was seen. `keys` are the
     faces that edits brought, 6 * cell + facing; `first` is the row of the first template.
@@ -23,8 +25,10 @@ def laid_bare(
         is_air = has_face(atlas, keys, home, facing ^ 1)
         if is_air or has_face(atlas, keys, beside, facing):
             continue
-        found = templates.of_hidden(beside, facing, atlas)
-        row = -1 if found is None else first + found
+        row = side_like(atlas, beside, facing)
+        if row is None:
+            found = templates.of_hidden(beside, facing, atlas)
+            row = -1 if found is None else first + found
         new.append((cell - torch.from_numpy(normal).to(cell), facing, row))
     return new
 

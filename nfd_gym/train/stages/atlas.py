@@ -7,9 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from nfd_gym.data import Source
-from nfd_gym.memory import like_faces, small_things
+from nfd_gym.memory import like_faces, open_sides, small_things
 from nfd_gym.memory.atlas import Atlas, Faces
 from nfd_gym.memory.filming import Filming
+from nfd_gym.memory.open_sides import Air
 from nfd_gym.memory.witness import Witness
 from nfd_gym.progress import Progress
 from nfd_gym.train.views import DEPTH_ONE
@@ -23,7 +24,7 @@ def film(
 ) -> tuple[Faces, np.ndarray]:
     """Faces and sky filmed from every `every`-th frame of (the first) clips, away from what was
     edited, less blocks that other frames look through."""
-    filming = Filming(*BOUNDS, fov_y)
+    filming, air = Filming(*BOUNDS, fov_y), Air(*BOUNDS, fov_y)
     looks: list[tuple[NDArray[np.uint16], NDArray[np.float32], NDArray[np.int64]]] = []
     chosen = range(len(source.names))[:clips]
     with Progress(len(chosen), "clips filmed") as bar:
@@ -45,23 +46,25 @@ def film(
                 if number % WITNESSES == 0:
                     cells = np.array(edited, np.int64).reshape(-1, 3)
                     looks.append((clip.depth[t].copy(), clip.pose[t].copy(), cells))
+                    air.add(near, clip.pose[t], cells)
     faces = filming.faces()
     for turn in range(2):  # what stood behind a phantom shows only after it has gone
         witness = Witness(Atlas(faces), fov_y)
         for depth, pose, cells in looks[turn::2]:
             witness.add(depth.astype(np.float32) / DEPTH_ONE, pose, cells)
         faces = witness.kept(faces)
-    return whole(faces), filming.sky()
+    return whole(faces, air), filming.sky()
 
 
-def whole(faces: Faces) -> Faces:
-    """The same faces, completed from those like them."""
+def whole(faces: Faces, air: Air) -> Faces:
+    """The same faces, completed from those like them, and sides with air before them."""
     place, facing, colour = small_things.completed(
         faces.loose, faces.loose_facing, faces.loose_colour
     )
-    return like_faces.completed(faces)._replace(
+    faces = like_faces.completed(faces)._replace(
         loose=place, loose_facing=facing, loose_colour=colour
     )
+    return open_sides.completed(faces, air)
 
 
 def save(faces: Faces, sky: np.ndarray, path: Path) -> None:
