@@ -59,9 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
-    source, rows = open_source(args.data), []
+    rows = []
     for name in args.worlds:
         world = open_world(name)
+        source = open_source(args.data, codec=world.codec)
         for sampling, passes_, chosen in variants(world):
             rows.append(row(chosen, sampling, passes_, source, args.runs, args.tries))
             print(bench_table.table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     settle()
     world = open_world(args.world)
-    source = open_source(args.data) if args.data else world.starts()
+    source = open_source(args.data, codec=world.codec) if args.data else world.starts()
     actions = recorded_actions(source, args.ticks + 1)
     if "paced" not in args.skip:
         modes = ("off", "ahead", "auto", "parallel")

@@ -28,7 +28,7 @@ def main(args: argparse.Namespace, world: World) -> int:
     command = f"nfd-gym eval --world {world.name}"
     if args.data is not None:
         told = f"{command} --data {args.data} --runs {args.runs} --frames {args.frames}"
-        source = open_source(args.data)
+        source = open_source(args.data, codec=world.codec)
         tables = {"one-step": one_step(world, source, args.runs * 10, args.engine)}
         real = cut(source, args.runs, world.denoiser.config.window + 1, args.frames)
         made = dreamt(world, real, args.engine)

@@ -62,11 +62,12 @@ def main(args: argparse.Namespace) -> int:
     if args.no_atlas:
         world, command, suffix = world.without_atlas(), f"{command} --no-atlas", "-no-atlas"
     if args.data is not None:
-        table = free_table(world, open_source(args.data), args.runs, args.frames, args.engine)
+        source = open_source(args.data, codec=world.codec)
+        table = free_table(world, source, args.runs, args.frames, args.engine)
         told = f"{command} --data {args.data} --runs {args.runs} --frames {args.frames}"
         print(results.markdown(results.keep(args, f"free-runs{suffix}", {"table": table}, told)))
         if not args.no_atlas:
-            table = body_table(world, open_source(args.data), args.runs)
+            table = body_table(world, source, args.runs)
             told = f"{command} --data {args.data} --runs {args.runs}"
             print(results.markdown(results.keep(args, "body", {"table": table}, told)))
     if args.places is not None:
@@ -74,7 +75,8 @@ def main(args: argparse.Namespace) -> int:
         told = f"{command} --places {args.places}"
         print(results.markdown(results.keep(args, f"places{suffix}", {"table": table}, told)))
     if args.probes is not None:
-        table = probe_table(world, open_source(args.probes), args.engine)
+        probes = open_source(args.probes, codec=world.codec)
+        table = probe_table(world, probes, args.engine)
         told = f"{command} --probes {args.probes}"
         print(results.markdown(results.keep(args, f"probes{suffix}", {"table": table}, told)))
     return 0

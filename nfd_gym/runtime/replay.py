@@ -27,6 +27,7 @@ from nfd_gym.runtime.threads import settle
 from nfd_gym.world import World
 
 KIND, FORMAT = "nfd_gym log", 2
+HEADER = {"world": str, "fingerprint": str, "engine": str, "steps": int}
 
 
 class LogError(NfdError, ValueError):
@@ -92,7 +93,7 @@ def replay(
         try:
             frame = _do(line, session, starts)
             same = sha(frame) == line["sha"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise LogError(f"line {number} of the log cannot be replayed: {error}") from error
         yield number, frame, same
 
@@ -114,8 +115,8 @@ def read_log(file: str | Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     head = parsed[0] if parsed and isinstance(parsed[0], dict) else {}
     if head.get("kind") != KIND or head.get("format") != FORMAT:
         raise LogError(f"{path} is no log of nfd_gym (format {FORMAT}).")
-    for key in ("world", "fingerprint", "engine", "steps"):
-        if key not in head:
+    for key, kind in HEADER.items():
+        if not isinstance(head.get(key), kind):
             raise LogError(f"{path}:1 does not name the {key}; record the log again.")
     return head, parsed[1:]
 

@@ -9,6 +9,7 @@ from nfd_gym.envs.tasks import Facts, make_task
 from nfd_gym.errors import UsageError
 from nfd_gym.games.crafter import sprites
 from nfd_gym.games.crafter.spec import KEYS, SPEC
+from nfd_gym.games.crafter.task import Crafter
 
 pytest.importorskip("crafter")
 
@@ -67,3 +68,9 @@ def test_every_action_but_rest_has_a_key() -> None:
             assert hands.vector(held).argmax() == action
     rest = Sample(held=frozenset(), dx=0.0, dy=0.0, wheel=0)
     assert hands.vector(rest).argmax() == 0
+
+
+def test_tasks_share_what_reads_pictures() -> None:
+    """A fork of a Crafter env makes a task: it must not cost a quarter of a second."""
+    one, other = Crafter(), Crafter()
+    assert one._tiles is other._tiles and one._hud is other._hud

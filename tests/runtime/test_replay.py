@@ -78,6 +78,14 @@ def test_unusable_logs_are_refused_by_name(
         log.write_text("\n".join([json.dumps(header), *lines[1:]]))
         assert replay(log) == 2
         assert f"does not name the {key}" in capsys.readouterr().err
+    for key, value in {"world": 5, "engine": 5, "steps": "two"}.items():
+        header = json.loads(lines[0]) | {key: value}
+        log.write_text("\n".join([json.dumps(header), *lines[1:]]))
+        assert replay(log) == 2
+        assert f"does not name the {key}" in capsys.readouterr().err
+    log.write_text("\n".join([lines[0], *lines[2:]]))  # an action before any reset
+    assert replay(log) == 2
+    assert "line 2 of the log cannot be replayed" in capsys.readouterr().err
     log.write_text("[]\n")
     with pytest.raises(LogError, match="is no log of nfd_gym"):
         read_log(log)

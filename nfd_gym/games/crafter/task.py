@@ -1,5 +1,6 @@
 """Crafter's task in a learned world: the game's 22 achievements, reward and end, from pixels."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,12 @@ from nfd_gym.games.crafter.tiles import TileReader, looks_in
 SURE = 2  # frames in a row that must show no health before the player is dead
 
 
+@cache
+def _readers() -> tuple[HudReader, TileReader]:
+    """What all tasks of a process read pictures with: a quarter of a second to make, immutable."""
+    return HudReader(sprites.counts()), TileReader(sprites.tiles())
+
+
 class Crafter:
     """+1 for the first time of each achievement, +-.1 for each point of health, as in the game.
 
@@ -27,7 +34,7 @@ class Crafter:
     needs_frame = True
 
     def __init__(self) -> None:
-        self._hud, self._tiles = HudReader(sprites.counts()), TileReader(sprites.tiles())
+        self._hud, self._tiles = _readers()
         self._rules: Rules | None = None
         self._dead = 0
 
