@@ -126,18 +126,30 @@ class ClipFile:
         self._pending: dict[str, Any] = {}
         self._before: Floats | None = None
         self._depth: VideoEncoder | None = None
-        with explain(self.video):
-            self._rows = self.rows.open("w", encoding="utf-8")
-            self._colour: VideoEncoder = ColourEncoder(
-                self.video,
-                writer.fps,
-                writer.size,
-                crf=writer.crf,
-                gop=writer.gop,
-                fine=writer.depth,
-            )
-            if writer.depth:
-                self._depth = DepthEncoder(self.parts[".depth.mkv"], writer.fps, writer.size)
+        try:
+            with explain(self.video):
+                self._open()
+        except BaseException:  # an interruption too: what is half open is in nobody's `with` yet
+            self._discard()
+            raise
+
+    def _open(self) -> None:
+        writer = self.writer
+        self._colour: VideoEncoder = ColourEncoder(
+            self.video,
+            writer.fps,
+            writer.size,
+            crf=writer.crf,
+            gop=writer.gop,
+            fine=writer.depth,
+        )
+        if writer.depth:
+            self._depth = DepthEncoder(self.parts[".depth.mkv"], writer.fps, writer.size)
+        self._rows = self.rows.open("w", encoding="utf-8")
+
+    def _discard(self) -> None:
+        for part in self.parts.values():
+            part.unlink(missing_ok=True)
 
     def add(
         self,
@@ -218,8 +230,7 @@ class ClipFile:
             self._colour.close()
             if self._depth is not None:
                 self._depth.close()
-            for part in self.parts.values():
-                part.unlink(missing_ok=True)
+            self._discard()
 
     def _finish(self) -> None:
         with explain(self.video):

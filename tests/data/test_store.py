@@ -222,3 +222,14 @@ def test_an_event_of_the_first_frame_is_not_an_action_result(tmp_path, make_scro
     events = (Event(0, "dig", "x"), Event(2, "dig", "y"))
     write_clip(tmp_path, Clip(clip.frames, clip.actions, events=events), KeysAndMouse())
     assert reopened(tmp_path)[1].events == (Event(2, "dig", "y"),)
+
+
+def test_an_interruption_while_a_clip_is_opened_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nfd_gym.data.store.DepthEncoder", interrupted)
+    writer = ClipWriter(tmp_path, Discrete(2), fps=20, size=(16, 16), depth=True, fov_y=60)
+    with pytest.raises(KeyboardInterrupt), writer.clip("one"):
+        raise AssertionError("never entered")
+    assert not list(tmp_path.glob(".*.part"))
